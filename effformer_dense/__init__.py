@@ -1,0 +1,20 @@
+"""EfficientFormer backbones for detection and segmentation.
+
+Importing the package registers every backbone in MMEngine's root ``MODELS`` registry, every file layout
+with the backbones, and the ``timm://`` checkpoint scheme.
+"""
+
+try:
+    import mmengine  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        'effformer_dense needs MMEngine, which is not installed. Install it with '
+        "`pip install 'effformer_dense[onedl]'` (maintained forks, the tested default) "
+        "or `pip install 'effformer_dense[openmmlab]'` (the original packages)."
+    ) from error
+
+from . import checkpoint
+from .backbones import EfficientFormerV1, EfficientFormerV2
+from .version import __version__
+
+__all__ = ['EfficientFormerV1', 'EfficientFormerV2', '__version__', 'checkpoint']

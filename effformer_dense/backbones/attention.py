@@ -1,0 +1,249 @@
+"""The three attention blocks of the family and the bias module they share.
+
+Letters: ``B`` batch, ``n`` heads, ``N`` key tokens, ``Q`` query tokens, ``d`` key width, ``e`` value width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import ConvNorm
+from .relpos import relative_position_bias, resize_table
+
+
+class RelativePositionBias(nn.Module):
+    """Learnable bias table, expanded to the grid at hand.
+
+    In evaluation on a CPU the expanded bias of the last few sizes is kept. An entry is used only while the table
+    still holds the very values it was computed from, compared value by value: any way of changing weights
+    (optimiser, EMA swap through ``.data``, ``load_state_dict``, ``.half()``) therefore takes effect at once. On
+    accelerators that comparison would make the host wait, and expanding costs less; nothing is kept there.
+
+    Args:
+        num_heads: attention heads.
+        grid: side of the base grid in key cells.
+        resize: one of ``relpos.RESIZE_MODES``.
+        query_stride: step between queries in key cells.
+    """
+
+    _CACHED_SIZES = 4
+
+    def __init__(self, num_heads: int, grid: int, resize: str, query_stride: int = 1) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(num_heads, grid, grid))
+        self.resize = resize
+        self.query_stride = query_stride
+        self._cache: dict[tuple, tuple[Tensor, Tensor]] = {}
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """Bias for ``height x width`` keys: shape (n, Q, N)."""
+        if torch.is_grad_enabled() or self.training or self.table.device.type != 'cpu' or _is_tracing():
+            self._cache.clear()
+            return self._expand(height, width)
+        key = (height, width, self.table.dtype)
+        hit = self._cache.pop(key, None)
+        if hit is None or not torch.equal(hit[0], self.table):
+            hit = (self.table.detach().clone(), self._expand(height, width))
+        self._cache[key] = hit  # last used, last in order
+        if len(self._cache) > self._CACHED_SIZES:
+            self._cache.pop(next(iter(self._cache)))
+        return hit[1]
+
+    def _expand(self, height: int, width: int) -> Tensor:
+        return relative_position_bias(self.table, (height, width), self.resize, self.query_stride)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Resize a table that was learned on another grid, then load as usual."""
+        key = prefix + 'table'
+        loaded = state_dict.get(key)
+        if loaded is not None and loaded.dim() == 3 and loaded.shape != self.table.shape:
+            mode = 'bicubic' if self.resize == 'matrix' else self.resize
+            state_dict[key] = resize_table(loaded, tuple(self.table.shape[1:]), mode)
+        self._cache.clear()
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _apply(self, *args, **kwargs) -> RelativePositionBias:
+        self._cache.clear()
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), '_cache': {}}
+
+    def extra_repr(self) -> str:
+        return f'table={tuple(self.table.shape)}, resize={self.resize!r}, query_stride={self.query_stride}'
+
+
+class TokenAttention(nn.Module):
+    """V1 attention on tokens (arXiv 2206.01191, section 3.2).
+
+    Args:
+        channels: width of the tokens.
+        bias_grid, bias_resize: see :class:`RelativePositionBias`.
+        num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        bias_grid: int,
+        bias_resize: str,
+        num_heads: int = 8,
+        key_dim: int = 32,
+        value_dim: int = 128,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim
+        self.qkv = nn.Linear(channels, num_heads * (2 * key_dim + value_dim))
+        self.proj = nn.Linear(num_heads * value_dim, channels)
+        self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
+
+    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """Tokens (B, N, C) of a grid of ``size`` with N cells, to the same shape."""
+        qkv = self.qkv(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, n, N, 2d + e)
+        q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=3)
+        scores = q @ k.transpose(2, 3) * self.key_dim**-0.5 + self.bias(*size)  # (B, n, N, N)
+        mixed = scores.softmax(dim=3) @ v  # (B, n, N, e)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class MapAttention(nn.Module):
+    """V2 attention on maps with talking heads and local V branch (arXiv 2212.08059, section 3.2).
+
+    With ``stride=2`` it is the stride attention of the 1/16 stage: tokens attend on the halved grid, and the
+    result is upsampled back (section 3.3). Sides may be odd: the halved grid has ``ceil(side / 2)`` cells, and
+    what upsampling adds past the edge is cut off, so that cells keep the places they have on even sides.
+
+    Args:
+        channels: width of the map.
+        norm_cfg: see :func:`layers.build_norm`.
+        bias_grid, bias_resize: see :class:`RelativePositionBias`.
+        stride: 1 or 2.
+        num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        norm_cfg: dict,
+        bias_grid: int,
+        bias_resize: str,
+        stride: int = 1,
+        num_heads: int = 8,
+        key_dim: int = 32,
+        value_dim: int = 128,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.key_dim, self.stride = num_heads, key_dim, stride
+        width = num_heads * value_dim
+        self.stride_conv = (
+            ConvNorm(channels, channels, norm_cfg, kernel_size=3, stride=stride, groups=channels)
+            if stride > 1
+            else None
+        )
+        self.q = ConvNorm(channels, num_heads * key_dim, norm_cfg)
+        self.k = ConvNorm(channels, num_heads * key_dim, norm_cfg)
+        self.v = ConvNorm(channels, width, norm_cfg)
+        self.v_local = ConvNorm(width, width, norm_cfg, kernel_size=3, groups=width)
+        self.talking_head1 = nn.Conv2d(num_heads, num_heads, kernel_size=1)
+        self.talking_head2 = nn.Conv2d(num_heads, num_heads, kernel_size=1)
+        self.activation = nn.GELU()
+        self.proj = ConvNorm(width, channels, norm_cfg)
+        self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        size = x.shape[2:]
+        if self.stride_conv is not None:
+            x = self.stride_conv(x)
+        h, w = x.shape[2:]
+        values = self.v(x)
+        q = _split_heads(self.q(x), self.num_heads).transpose(2, 3)  # (B, n, N, d)
+        k = _split_heads(self.k(x), self.num_heads)  # (B, n, d, N)
+        v = _split_heads(values, self.num_heads).transpose(2, 3)  # (B, n, N, e)
+        scores = q @ k * self.key_dim**-0.5 + self.bias(h, w)  # (B, n, N, N)
+        weights = self.talking_head2(self.talking_head1(scores).softmax(dim=3))
+        mixed = (weights @ v).transpose(2, 3).reshape(values.shape)  # (B, n * e, h, w)
+        out = mixed + self.v_local(values)
+        if self.stride_conv is not None:
+            out = F.interpolate(out, scale_factor=self.stride, mode='bilinear', align_corners=False)
+            out = out[:, :, : size[0], : size[1]]
+        return self.proj(self.activation(out))
+
+
+class LocalGlobalQuery(nn.Module):
+    """Queries of the attention downsampling: every second cell plus a strided depth-wise convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
+        super().__init__()
+        self.local = nn.Conv2d(in_channels, in_channels, kernel_size=3, stride=2, padding=1, groups=in_channels)
+        self.proj = ConvNorm(in_channels, out_channels, norm_cfg)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(self.local(x) + x[:, :, ::2, ::2])
+
+
+class DownsamplingAttention(nn.Module):
+    """Attention from every cell of a map to the map of half its sides (arXiv 2212.08059, section 3.4).
+
+    Args:
+        in_channels, out_channels: widths before and after.
+        norm_cfg: see :func:`layers.build_norm`.
+        bias_grid, bias_resize: see :class:`RelativePositionBias`; the grid is that of the keys.
+        num_heads, key_dim, value_dim: 8 heads of 16 (queries, keys) and 64 (values) in every size.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict,
+        bias_grid: int,
+        bias_resize: str,
+        num_heads: int = 8,
+        key_dim: int = 16,
+        value_dim: int = 64,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.key_dim = num_heads, key_dim
+        width = num_heads * value_dim
+        self.q = LocalGlobalQuery(in_channels, num_heads * key_dim, norm_cfg)
+        self.k = ConvNorm(in_channels, num_heads * key_dim, norm_cfg)
+        self.v = ConvNorm(in_channels, width, norm_cfg)
+        self.v_local = ConvNorm(width, width, norm_cfg, kernel_size=3, stride=2, groups=width)
+        self.activation = nn.GELU()
+        self.proj = ConvNorm(width, out_channels, norm_cfg)
+        self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize, query_stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', ceil(H / 2), ceil(W / 2))."""
+        values = self.v(x)
+        local = self.v_local(values)  # (B, n * e, ceil(H / 2), ceil(W / 2))
+        q = _split_heads(self.q(x), self.num_heads).transpose(2, 3)  # (B, n, Q, d)
+        k = _split_heads(self.k(x), self.num_heads)  # (B, n, d, N)
+        v = _split_heads(values, self.num_heads).transpose(2, 3)  # (B, n, N, e)
+        scores = q @ k * self.key_dim**-0.5 + self.bias(*x.shape[2:])  # (B, n, Q, N)
+        mixed = (scores.softmax(dim=3) @ v).transpose(2, 3).reshape(local.shape)
+        return self.proj(self.activation(mixed + local))
+
+
+class DualPathDownsample(nn.Module):
+    """V2's step from 1/16 to 1/32: strided convolution plus downsampling attention."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict, bias_grid: int, bias_resize: str) -> None:
+        super().__init__()
+        self.conv = ConvNorm(in_channels, out_channels, norm_cfg, kernel_size=3, stride=2)
+        self.attention = DownsamplingAttention(in_channels, out_channels, norm_cfg, bias_grid, bias_resize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x) + self.conv(x)
+
+
+def _split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, n * d, h, w) to (B, n, d, h * w)."""
+    return x.flatten(2).unflatten(1, (num_heads, -1))
+
+
+def _is_tracing() -> bool:
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()

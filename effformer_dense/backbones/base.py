@@ -1,0 +1,224 @@
+"""What both generations share: options, the walk through the stages, freezing, checkpointing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import ClassVar
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from ..variants import Variant, choice_error
+from .layers import Stem
+from .relpos import RESIZE_MODES
+
+STRIDES = (4, 8, 16, 32)
+MIN_SIDE_PX = 32
+
+
+class Stage(nn.Module):
+    """Downsampling (none in the first stage), then blocks on maps (B, C, H, W)."""
+
+    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module], with_cp: bool) -> None:
+        super().__init__()
+        self.downsample = downsample
+        self.blocks = nn.ModuleList(blocks)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.downsample is not None:
+            x = self.downsample(x)
+        for block in self.blocks:
+            if self.with_cp and self.training and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False, context_fn=_recompute_contexts(block))
+            else:
+                x = block(x)
+        return x
+
+
+class DenseBackbone(BaseModule):
+    """Base of the EfficientFormer backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32.
+
+    Args:
+        variant: row of the configuration table.
+        out_indices: which stages to return, increasing, each 0 to 3. Stages past the last one are neither run
+            nor trained.
+        bias_grid: side, in 1/32 cells, of the grid of the learnable bias tables: 7 = 224 px, 25 = 800 px.
+            Tables of loaded weights are resized to it.
+        bias_resize: how tables reach the grid of the image: ``'bicubic'``, ``'bilinear'``, or ``'matrix'`` for
+            the published COCO and ADE20K weights (:mod:`.relpos`).
+        drop_path_rate: stochastic depth rate of the last block; None for the variant's own.
+        frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages.
+        norm_eval: keep batch norm statistics fixed in training.
+        norm_cfg: norm layer of the convolutions, see :func:`.layers.build_norm`.
+        with_cp: recompute each block in the backward pass, for less memory.
+        out_norm: GroupNorm with one group on every output.
+        init_cfg: MMEngine's initialisation config, for example
+            ``dict(type='Pretrained', checkpoint='timm://efficientformerv2_s0.snap_dist_in1k')``.
+
+    Attributes:
+        out_channels, out_strides: one entry per returned map.
+
+    Raises:
+        ValueError: an argument outside its choices.
+    """
+
+    #: Called before weights are loaded as ``adapter(backbone, state_dict, prefix)`` and may rewrite ``state_dict``
+    #: in place; set by :mod:`effformer_dense.checkpoint`, so that the backbones need not know file layouts.
+    state_dict_adapter: ClassVar[Callable[[DenseBackbone, dict, str], None] | None] = None
+
+    def __init__(
+        self,
+        variant: Variant,
+        out_indices: Sequence[int],
+        bias_grid: int,
+        bias_resize: str,
+        drop_path_rate: float | None,
+        frozen_stages: int,
+        norm_eval: bool,
+        norm_cfg: dict,
+        with_cp: bool,
+        out_norm: bool,
+        init_cfg: dict | list[dict] | None,
+        activation: type[nn.Module],
+    ) -> None:
+        super().__init__(init_cfg)
+        rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
+        _check_options(out_indices, bias_grid, bias_resize, rate, frozen_stages)
+        self.variant, self.arch = variant, variant.arch
+        self.out_indices = tuple(out_indices)
+        self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
+        self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
+        self.bias_grid, self.bias_resize = bias_grid, bias_resize
+        self.drop_path_rate = rate
+        self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
+        self.norm_cfg = dict(norm_cfg)
+        self.stem = Stem(variant.widths[0], norm_cfg, activation)
+        self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
+        self.out_norms = nn.ModuleDict(
+            {str(index): nn.GroupNorm(1, variant.widths[index]) for index in self.out_indices} if out_norm else {}
+        )
+        self.apply(_init_linear)
+        self._freeze()
+        self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)
+
+    def _build_stage(self, index: int) -> Stage:
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Features of a batch of images.
+
+        Args:
+            images: shape (B, 3, H, W), H and W at least 32, no divisibility asked.
+
+        Returns:
+            One map (B, C_i, ceil(H / s_i), ceil(W / s_i)) per entry of ``out_indices``.
+
+        Raises:
+            ValueError: wrong shape, a side under 32 px, or, on a CPU, values that are not finite.
+        """
+        _check_images(images)
+        x = self.stem(images)
+        outputs = []
+        for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
+            x = stage(x)
+            if index in self.out_indices:
+                outputs.append(self.out_norms[str(index)](x) if self.out_norms else x)
+        return tuple(outputs)
+
+    def train(self, mode: bool = True) -> DenseBackbone:
+        """Set training mode; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            for module in self._frozen_modules():
+                module.eval()
+            if self.norm_eval:
+                for module in self.modules():
+                    if isinstance(module, _BatchNorm):
+                        module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        unused = self.stages[self.out_indices[-1] + 1 :]
+        for module in (*self._frozen_modules(), *unused):
+            module.requires_grad_(False)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        return [self.stem, *self.stages][: self.frozen_stages + 1]
+
+
+def pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
+    """Row for ``arch``; ValueError that names the choices if there is none."""
+    if arch not in variants:
+        raise choice_error('arch', arch, variants)
+    return variants[arch]
+
+
+def _check_options(
+    out_indices: Sequence[int], bias_grid: int, bias_resize: str, drop_path_rate: float, frozen_stages: int
+) -> None:
+    indices = list(out_indices)
+    if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
+        raise ValueError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
+    if not isinstance(bias_grid, int) or bias_grid < 1:
+        raise ValueError(f'bias_grid must be a positive number of 1/32 cells (7 = 224 px); got {bias_grid!r}.')
+    if bias_resize not in RESIZE_MODES:
+        raise choice_error('bias_resize', bias_resize, RESIZE_MODES)
+    if not 0 <= drop_path_rate < 1:
+        raise ValueError(f'drop_path_rate must lie in [0, 1); got {drop_path_rate!r}.')
+    if frozen_stages not in range(-1, 5):
+        raise ValueError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
+
+
+def _check_images(images: Tensor) -> None:
+    if images.dim() != 4 or images.shape[1] != 3:
+        raise ValueError(f'images must have shape (B, 3, H, W); got {tuple(images.shape)}.')
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return
+    if min(images.shape[2:]) < MIN_SIDE_PX:
+        height, width = images.shape[2:]
+        raise ValueError(
+            f'Both sides must be at least {MIN_SIDE_PX} px; got height {height}, width {width}. '
+            'Resize or pad the image before it reaches the backbone.'
+        )
+    # One pass over the pixels; elsewhere than on a CPU the answer would make the host wait for the device.
+    if images.device.type == 'cpu' and not torch.isfinite(images.sum()) and not torch.isfinite(images).all():
+        bad = int((~torch.isfinite(images)).sum())
+        raise ValueError(
+            f'images holds {bad} values that are NaN or infinite, of {images.numel()}. '
+            'Check the pictures and the mean and std of the data preprocessor.'
+        )
+
+
+def _init_linear(module: nn.Module) -> None:
+    """Truncated normal for linear layers as in the published code; convolutions keep torch's default."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+
+
+def _adapt_state_dict(module: DenseBackbone, state_dict: dict, prefix: str, *_: object) -> None:
+    adapter = type(module).state_dict_adapter
+    if adapter is not None:
+        adapter(module, state_dict, prefix)
+
+
+def _recompute_contexts(block: nn.Module) -> Callable[[], tuple[AbstractContextManager, AbstractContextManager]]:
+    """Contexts of the forward pass and of its recomputation, which must not update batch norm a second time."""
+    return lambda: (nullcontext(), _untracked_statistics(block))
+
+
+@contextmanager
+def _untracked_statistics(block: nn.Module) -> Iterator[None]:
+    norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

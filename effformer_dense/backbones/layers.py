@@ -1,0 +1,137 @@
+"""Building blocks that both generations share."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+NORM_LAYERS: dict[str, type[nn.Module]] = {
+    'BN': nn.BatchNorm2d,
+    'SyncBN': nn.SyncBatchNorm,
+    'GN': nn.GroupNorm,
+}
+
+
+def build_norm(num_channels: int, norm_cfg: dict) -> nn.Module:
+    """Build the normalisation layer that a ``norm_cfg`` describes.
+
+    Args:
+        num_channels: channels it normalises.
+        norm_cfg: ``type`` ('BN', 'SyncBN', 'GN', or any norm layer in MMEngine's ``MODELS``), ``requires_grad``
+            (default True), and the layer's own arguments (``eps``, ``momentum``, ``num_groups``, ...).
+
+    Raises:
+        ValueError: ``type`` missing or unknown.
+    """
+    options = dict(norm_cfg)
+    kind = options.pop('type', None)
+    requires_grad = options.pop('requires_grad', True)
+    layer = NORM_LAYERS.get(kind) or (MODELS.get(kind) if isinstance(kind, str) else None)
+    if layer is None:
+        raise ValueError(
+            f'norm_cfg must name a norm layer in type: {", ".join(NORM_LAYERS)} '
+            f'or one registered in MODELS; got {norm_cfg!r}.'
+        )
+    if issubclass(layer, nn.GroupNorm):
+        norm = layer(num_channels=num_channels, **options)
+    else:
+        norm = layer(num_channels, **options)
+    for parameter in norm.parameters():
+        parameter.requires_grad = requires_grad
+    return norm
+
+
+class ConvNorm(nn.Module):
+    """Convolution with bias, then normalisation. Padding keeps ``ceil(size / stride)``."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups)
+        self.norm = build_norm(out_channels, norm_cfg)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class Stem(nn.Module):
+    """Two 3x3 convolutions of stride 2: (B, 3, H, W) to (B, C, ceil(H / 4), ceil(W / 4))."""
+
+    def __init__(self, out_channels: int, norm_cfg: dict, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(3, out_channels // 2, norm_cfg, kernel_size=3, stride=2)
+        self.conv2 = ConvNorm(out_channels // 2, out_channels, norm_cfg, kernel_size=3, stride=2)
+        self.activation = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.conv2(self.activation(self.conv1(x))))
+
+
+class ConvMlp(nn.Module):
+    """MLP of 1x1 convolutions on maps; with ``depthwise``, V2's unified FFN.
+
+    The unified FFN puts a 3x3 depth-wise convolution between the two, which takes the place of V1's
+    pooling as the local token mixer (arXiv 2212.08059, section 3.1).
+    """
+
+    def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, depthwise: bool) -> None:
+        super().__init__()
+        hidden = channels * expansion_ratio
+        self.fc1 = ConvNorm(channels, hidden, norm_cfg)
+        self.mid = ConvNorm(hidden, hidden, norm_cfg, kernel_size=3, groups=hidden) if depthwise else None
+        self.fc2 = ConvNorm(hidden, channels, norm_cfg)
+        self.activation = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.activation(self.fc1(x))
+        if self.mid is not None:
+            x = self.activation(self.mid(x))
+        return self.fc2(x)
+
+
+class LayerScale(nn.Module):
+    """Learnable factor per channel on a residual branch (arXiv 2103.17239), for maps (B, C, H, W)."""
+
+    def __init__(self, channels: int, initial: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight[:, None, None]
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training, zero a residual branch per sample.
+
+    Surviving branches are divided by the keep probability, so the expectation stays.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1 - self.rate
+        mask = x.new_empty((x.shape[0], *(1,) * (x.dim() - 1))).bernoulli_(keep)
+        return x * mask / keep
+
+    def extra_repr(self) -> str:
+        return f'rate={self.rate:.3f}'
+
+
+def drop_path_rates(rate: float, depths: tuple[int, ...]) -> list[list[float]]:
+    """Linear schedule over all blocks, from 0 at the first to ``rate`` at the last, split by stage."""
+    total = sum(depths)
+    schedule = [rate * index / max(total - 1, 1) for index in range(total)]
+    starts = [sum(depths[:stage]) for stage in range(len(depths))]
+    return [schedule[start : start + depth] for start, depth in zip(starts, depths, strict=True)]

@@ -1,0 +1,1 @@
+"""Data of our own: synthetic shapes in COCO layout, and reading pictures with clear errors."""

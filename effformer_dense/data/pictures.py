@@ -1,0 +1,83 @@
+"""Finding pictures and telling early which of them cannot be used."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+import mmcv
+import numpy as np
+
+PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+MIN_SIDE_PX = 32
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+
+
+def find_pictures(source: str) -> list[Path]:
+    """Pictures that a path, a folder (searched to the bottom) or a glob pattern names, sorted.
+
+    Raises:
+        ValueError: nothing there, or a file that is no picture by its name.
+    """
+    path = Path(source)
+    if path.is_file():
+        if path.suffix.lower() not in PICTURE_SUFFIXES:
+            raise ValueError(f'{path} is no picture: known are {", ".join(PICTURE_SUFFIXES)}.')
+        return [path]
+    candidates = path.rglob('*') if path.is_dir() else map(Path, glob.glob(source, recursive=True))
+    found = sorted(p for p in candidates if p.is_file() and p.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        what = 'holds no pictures' if path.is_dir() else 'matches no file'
+        raise ValueError(f'{source} {what} ({", ".join(PICTURE_SUFFIXES)}).')
+    return found
+
+
+def truncation(data: bytes) -> str | None:
+    """Why encoded bytes cannot be a whole picture; None if nothing speaks against it.
+
+    Decoders fill the missing part of a cut JPEG or PNG with grey and say nothing. Both formats mark their end, and
+    the mark cannot appear inside the compressed data.
+    """
+    if not data:
+        return 'the file is empty'
+    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        return 'the JPEG data is truncated'
+    if data.startswith(_PNG_START) and _PNG_END not in data[-64:]:
+        return 'the PNG data is truncated'
+    return None
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Picture as (H, W, 3) uint8, BGR; grey, alpha and 16 bits per channel are converted.
+
+    Raises:
+        ValueError: missing, empty, truncated, not decodable, or a side under 32 px.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f'{path}: cannot be read ({error.strerror}).') from error
+    reason = truncation(data)
+    image = None if reason else mmcv.imfrombytes(data, flag='color')
+    if image is None:
+        raise ValueError(f'{path}: {reason or "no picture format that OpenCV can decode"}. Replace or remove it.')
+    if min(image.shape[:2]) < MIN_SIDE_PX:
+        height, width = image.shape[:2]
+        raise ValueError(
+            f'{path}: {width} x {height} px; both sides must be at least {MIN_SIDE_PX} px. Enlarge or remove it.'
+        )
+    return image
+
+
+def unusable_pictures(paths: Iterable[Path]) -> dict[Path, str]:
+    """Pictures that :func:`read_picture` refuses, with its words."""
+    bad = {}
+    for path in paths:
+        try:
+            read_picture(path)
+        except ValueError as error:
+            bad[path] = str(error)
+    return bad

@@ -1,0 +1,162 @@
+"""Pictures in; annotated pictures and, for detection, one COCO-format JSON out."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.structures import BaseDataElement
+from mmengine.utils import import_modules_from_strings
+from mmengine.visualization import Visualizer
+from rich.progress import track
+from torch import nn
+
+from ..data.pictures import find_pictures, read_picture, unusable_pictures
+from .checks import check_arguments, find_component
+from .config import ConfigOptions, load_config
+from .draw import draw_sample
+from .results import instance_annotations, predictions_table
+from .weights import find_checkpoint, load_weights
+
+
+@dataclass(frozen=True)
+class InferOptions:
+    """What inference needs besides the config.
+
+    Attributes:
+        checkpoint: a file, or the work dir of a training.
+        pictures: a picture, a folder or a glob pattern.
+        out_dir: where results go.
+        score_threshold: lowest score of a drawn instance; the JSON holds all that the config's test_cfg keeps.
+        device: torch device; None for a GPU if there is one.
+        skip_bad: leave unusable pictures out instead of stopping.
+    """
+
+    checkpoint: Path
+    pictures: str
+    out_dir: Path
+    score_threshold: float = 0.5
+    device: str | None = None
+    skip_bad: bool = False
+
+
+class Predictor:
+    """A model with its test pipeline, from config and checkpoint."""
+
+    def __init__(self, cfg: Config, checkpoint: Path, device: str | None = None) -> None:
+        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        model: nn.Module = MODELS.build(_without_pretrained(cfg.model))
+        meta = load_weights(model, checkpoint)
+        self.model = revert_sync_batchnorm(model).to(self.device).eval()
+        self.dataset_meta = _dataset_meta(cfg, meta)
+        self.pipeline = Compose([step for step in _test_pipeline(cfg) if 'LoadAnnotations' not in step['type']])
+
+    @torch.inference_mode()
+    def __call__(self, path: Path, image_id: int = 0) -> BaseDataElement:
+        """Data sample with predictions in the coordinates of the picture."""
+        batch = pseudo_collate([self.pipeline(dict(img_path=str(path), img_id=image_id))])
+        return self.model.test_step(batch)[0]
+
+
+def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
+    """Run a model over pictures.
+
+    Writes ``pictures/NAME.png`` and, for detection, ``predictions.json``: COCO tables ``images``, ``categories`` and
+    ``annotations``, the latter with ``score``.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        ValueError: no pictures, unusable ones (unless they are skipped), or a checkpoint that does not fit.
+    """
+    checkpoint = find_checkpoint(infer_options.checkpoint)
+    paths = _usable(find_pictures(infer_options.pictures), infer_options.skip_bad)
+    cfg = load_config(options)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
+    check_arguments(cfg.model)
+    predictor = Predictor(cfg, checkpoint, infer_options.device)
+    visualizer = _visualizer(cfg, predictor.dataset_meta)
+    targets = _targets(paths, infer_options.out_dir / 'pictures')
+    images, annotations = [], []
+    for image_id, path in enumerate(track(paths, description='Predicting')):
+        image = read_picture(path)
+        sample = predictor(path, image_id).cpu()
+        draw_sample(visualizer, image[..., ::-1], sample, targets[path], infer_options.score_threshold)
+        images.append({'id': image_id, 'file_name': path.name, 'height': image.shape[0], 'width': image.shape[1]})
+        annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
+    if hasattr(sample, 'pred_instances'):
+        table = predictions_table(images, annotations, predictor.dataset_meta)
+        _write_json(infer_options.out_dir / 'predictions.json', table)
+    return infer_options.out_dir
+
+
+def _usable(paths: list[Path], skip_bad: bool) -> list[Path]:
+    bad = unusable_pictures(track(paths, description='Checking pictures', transient=True))
+    if bad and not skip_bad:
+        lines = '\n  '.join(list(bad.values())[:10])
+        raise ValueError(f'{len(bad)} of {len(paths)} pictures cannot be used:\n  {lines}\nLeave them out: --skip-bad.')
+    for reason in bad.values():
+        print(f'Skipped {reason}')
+    usable = [path for path in paths if path not in bad]
+    if not usable:
+        raise ValueError(f'None of the {len(paths)} pictures can be used.')
+    return usable
+
+
+def _targets(paths: list[Path], folder: Path) -> dict[Path, Path]:
+    """Where each picture's result goes: folders below the common one are kept, equal stems keep their suffix."""
+    parents = {path.parent.absolute() for path in paths}
+    common = Path(os.path.commonpath(parents))
+    stems = [path.absolute().with_suffix('') for path in paths]
+    targets = {}
+    for path, stem in zip(paths, stems, strict=True):
+        name = path.stem if stems.count(stem) == 1 else path.name
+        targets[path] = folder / path.absolute().parent.relative_to(common) / f'{name}.png'
+    return targets
+
+
+def _without_pretrained(model: dict) -> dict:
+    """The checkpoint brings all weights; a pretrained start would be fetched for nothing."""
+    plain = Config(dict(model=model)).model
+    if 'backbone' in plain:
+        plain.backbone.init_cfg = None
+    return plain
+
+
+def _test_pipeline(cfg: Config) -> list[dict]:
+    dataset: Any = cfg.test_dataloader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset['dataset']
+    return dataset['pipeline']
+
+
+def _dataset_meta(cfg: Config, meta: dict[str, Any]) -> dict[str, Any]:
+    """Classes and palette: the checkpoint's own if it has them, else those of the config's test data set."""
+    if meta.get('dataset_meta', {}).get('classes'):
+        return dict(meta['dataset_meta'])
+    dataset = cfg.test_dataloader.dataset
+    known = getattr(find_component(DATASETS, dataset['type']), 'METAINFO', {})
+    return {**known, **(dataset.get('metainfo') or {})}
+
+
+def _visualizer(cfg: Config, dataset_meta: dict[str, Any]) -> Visualizer:
+    visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': 'infer'})
+    visualizer.dataset_meta = dataset_meta
+    return visualizer
+
+
+def _write_json(path: Path, table: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix('.partial')
+    scratch.write_text(json.dumps(table))
+    os.replace(scratch, path)

@@ -1,0 +1,94 @@
+"""Training and testing: MMEngine's Runner, with everything checked before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+
+from .checks import check_run
+from .config import ConfigOptions, load_config
+from .pictures_hook import PICTURES_HOOK
+from .weights import find_checkpoint, load_weights
+
+
+@dataclass(frozen=True)
+class TestOptions:
+    """What testing needs besides the config.
+
+    Attributes:
+        checkpoint: a file, or the work dir of a training: its last checkpoint.
+        show_dir: where to write pictures of ground truth beside predictions; None for no pictures.
+        show_count: how many pictures at most.
+        score_threshold: lowest score of a drawn instance.
+    """
+
+    __test__ = False  # no test class, whatever pytest makes of its name
+
+    checkpoint: Path
+    show_dir: Path | None = None
+    show_count: int = 20
+    score_threshold: float = 0.5
+
+
+def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
+    """Config of a run with scope and imports in place, checked by the main process."""
+    cfg = load_config(options)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
+    if is_main_process():
+        check_run(cfg, splits)
+    return cfg
+
+
+def train(options: ConfigOptions, resume: str | None = None) -> Path:
+    """Train, evaluating as the config says.
+
+    Args:
+        options: config and overrides.
+        resume: None to start anew, ``'auto'`` for the last checkpoint in the work dir, or a checkpoint.
+
+    Returns:
+        The work dir.
+
+    Raises:
+        ValueError, FileNotFoundError: see :func:`.checks.check_run` and :func:`.weights.find_checkpoint`.
+    """
+    cfg = prepare(options, ('train', 'val'))
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = str(find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume)))
+    elif cfg.get('load_from'):
+        find_checkpoint(Path(cfg.load_from))
+    Runner.from_cfg(cfg).train()
+    return Path(cfg.work_dir)
+
+
+def test(options: ConfigOptions, test_options: TestOptions) -> dict[str, float]:
+    """Evaluate a checkpoint on the test split.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: see :func:`.checks.check_run`, :func:`.weights.find_checkpoint` and :func:`.weights.load_weights`.
+    """
+    checkpoint = find_checkpoint(test_options.checkpoint)
+    cfg = prepare(options, ('test',))
+    if test_options.show_dir is not None:
+        hook = dict(
+            type=PICTURES_HOOK,
+            out_dir=str(test_options.show_dir),
+            count=test_options.show_count,
+            score_threshold=test_options.score_threshold,
+        )
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+    cfg.load_from = None
+    runner = Runner.from_cfg(cfg)
+    load_weights(runner.model, checkpoint)
+    return runner.test()

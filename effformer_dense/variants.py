@@ -1,0 +1,95 @@
+"""The published sizes: one frozen row each.
+
+Widths, depths and expansion ratios are those of the papers' configuration tables
+(V1: arXiv 2206.01191, appendix; V2: arXiv 2212.08059, appendix); drop path rates are those of
+the published dense-prediction recipes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the configuration table.
+
+    Attributes:
+        generation: 1 or 2.
+        arch: key of the size, as given to the backbone's ``arch`` argument.
+        widths: channels of the four stages.
+        depths: blocks in each of the four stages.
+        expansion_ratios: per stage and block, hidden width of the MLP over its input width.
+        num_attention_blocks: how many of the last blocks attend. V1: in the last stage;
+            V2: in each of the last two stages.
+        drop_path_rate: stochastic depth rate of the last block; blocks before it scale linearly.
+        timm_name: name of the published ImageNet weights, with their tag.
+    """
+
+    generation: int
+    arch: str
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+    expansion_ratios: tuple[tuple[int, ...], ...]
+    num_attention_blocks: int
+    drop_path_rate: float
+    timm_name: str
+
+    @property
+    def name(self) -> str:
+        """Name for messages, for example ``EfficientFormerV2 s0``."""
+        return f'EfficientFormerV{self.generation} {self.arch}'
+
+
+def _v1(arch: str, widths: tuple, depths: tuple, num_attention_blocks: int) -> Variant:
+    ratios = tuple((4,) * depth for depth in depths)
+    timm_name = f'efficientformer_{arch}.snap_dist_in1k'
+    return Variant(1, arch, widths, depths, ratios, num_attention_blocks, 0.0, timm_name)
+
+
+def _v2(
+    arch: str,
+    widths: tuple,
+    late_ratios: tuple[str, str],
+    stage_1_and_2_depth: int,
+    num_attention_blocks: int,
+    drop_path_rate: float,
+) -> Variant:
+    """Ratios of stages 3 and 4 were searched per block: one digit per block."""
+    early = (4,) * stage_1_and_2_depth
+    ratios = (early, early, *(tuple(int(digit) for digit in row) for row in late_ratios))
+    depths = tuple(len(row) for row in ratios)
+    timm_name = f'efficientformerv2_{arch}.snap_dist_in1k'
+    return Variant(2, arch, widths, depths, ratios, num_attention_blocks, drop_path_rate, timm_name)
+
+
+V1_VARIANTS: dict[str, Variant] = {
+    row.arch: row
+    for row in (
+        _v1('l1', (48, 96, 224, 448), (3, 2, 6, 4), 1),
+        _v1('l3', (64, 128, 320, 512), (4, 4, 12, 6), 4),
+        _v1('l7', (96, 192, 384, 768), (6, 6, 18, 8), 8),
+    )
+}
+
+V2_VARIANTS: dict[str, Variant] = {
+    row.arch: row
+    for row in (
+        _v2('s0', (32, 48, 96, 176), ('433344', '4334'), 2, 2, 0.0),
+        _v2('s1', (32, 48, 120, 224), ('443333444', '443344'), 3, 2, 0.0),
+        _v2('s2', (32, 64, 144, 288), ('443333334444', '44333344'), 4, 4, 0.02),
+        _v2('l', (40, 80, 192, 384), ('444433333334444', '4443333444'), 5, 6, 0.1),
+    )
+}
+
+ALL_VARIANTS: tuple[Variant, ...] = (*V1_VARIANTS.values(), *V2_VARIANTS.values())
+
+
+def choice_error(what: str, value: object, choices: Iterable[object]) -> ValueError:
+    """Error for a value outside ``choices``: names both, and the nearest choice if there is one."""
+    names = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(str(value).lower(), names, n=1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
+    return ValueError(f'{what} must be one of {", ".join(names)}; got {value!r}.{hint}')

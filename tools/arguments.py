@@ -1,0 +1,56 @@
+"""Arguments that the tools share. Heavy imports wait until the arguments are known to be good."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, default_config: Path | None = None) -> None:
+    """The config, and what changes it."""
+    if default_config is None:
+        parser.add_argument('config', type=Path, help='config file')
+    else:
+        parser.add_argument(
+            'config', type=Path, nargs='?', default=default_config, help='config file (default: %(default)s)'
+        )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='change entries of the config, e.g. model.backbone.arch=s1 train_dataloader.batch_size=4',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """What training and testing share besides the config."""
+    parser.add_argument('--work-dir', type=Path, help='where to write (default: work_dirs/CONFIG)')
+    parser.add_argument('--data-root', type=Path, help="folder of the data set (default: the config's data_root)")
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)  # passed by torch's launcher
+
+
+def config_options(args: argparse.Namespace):
+    """:class:`ConfigOptions` of parsed arguments."""
+    from effformer_dense.engine.config import ConfigOptions
+
+    if getattr(args, 'local_rank', None) is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    names = ('config', 'cfg_options', 'work_dir', 'data_root', 'from_scratch', 'amp', 'launcher')
+    return ConfigOptions(**{name: getattr(args, name) for name in names if hasattr(args, name)})
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call ``main``; a mistake of the user is one message and exit status 2, no traceback."""
+    try:
+        main()
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        if os.environ.get('LOCAL_RANK', '0') == '0':
+            print(f'\nError: {error}', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,12 +46,24 @@ def config_options(args: argparse.Namespace):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; a mistake of the user is one message and exit status 2, no traceback."""
+    """Call ``main``; a mistake that the package recognised is one message and exit status 2, no traceback."""
     try:
         main()
     except (ValueError, FileNotFoundError, ImportError) as error:
+        if not _raised_by_package(error):
+            raise
         if os.environ.get('LOCAL_RANK', '0') == '0':
             print(f'\nError: {error}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _raised_by_package(error: BaseException | None) -> bool:
+    """Whether the package raised this error itself, also if a registry wrapped it on its way."""
+    while error is not None:
+        origin = traceback.extract_tb(error.__traceback__)[-1].filename
+        if 'effformer_dense' in Path(origin).parts:
+            return True
+        error = error.__context__
+    return False

@@ -1,4 +1,4 @@
-"""Mask R-CNN with FPN as in He et al. (arXiv 1703.06870) and mmdet; the backbone is left to the leaf. Keys: model only."""
+"""Mask R-CNN with FPN (arXiv 1703.06870) as mmdet sets it up; the leaf names the backbone. Keys: model only."""
 
 model = dict(
     type='MaskRCNN',

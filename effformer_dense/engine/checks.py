@@ -157,7 +157,7 @@ def _leaf_datasets(dataset: dict | None) -> Iterator[dict]:
 
 
 def _accepted_arguments(component: type) -> list[str] | None:
-    """Names a constructor takes; None if it takes any. ``**kwargs`` counts only as far as the base classes take them."""
+    """Names a constructor takes, those that ``**kwargs`` hands to base classes included; None if it takes any."""
     names: list[str] = []
     for cls in component.__mro__:
         if '__init__' not in vars(cls):
@@ -176,7 +176,8 @@ def _check_classes(annotation: Path, table: dict[str, Any], classes: Sequence[st
         raise ValueError(
             f'{annotation} has no category {", ".join(absent[:5])}{", ..." if len(absent) > 5 else ""} '
             f'({len(absent)} of {len(classes or ())} classes are missing); its categories are '
-            f'{", ".join(sorted(map(str, names))[:10])}. Set metainfo.classes of the data set and num_classes of the heads.'
+            f'{", ".join(sorted(map(str, names))[:10])}. '
+            'Set metainfo.classes of the data set and num_classes of the heads.'
         )
 
 

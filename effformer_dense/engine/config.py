@@ -23,7 +23,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 #: Top-level keys that MMEngine reads besides the arguments of its Runner.
-_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr', 'tta_model', 'tta_pipeline')
+_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr')
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Equal weights give timm's features; timm's names give timm's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
+
+from effformer_dense.checkpoint import fetch
+from effformer_dense.checkpoint.timm_hub import full_name, manual_path
+from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from tests.helpers import build, randomise
+
+
+def _timm_model(variant: Variant) -> torch.nn.Module:
+    return randomise(timm.create_model(variant.timm_name.split('.')[0])).eval()
+
+
+def test_features_equal_those_of_timm_at_224_px(variant: Variant) -> None:
+    reference = _timm_model(variant)
+    net = build(variant, out_norm=False).eval()
+    net.load_state_dict(reference.state_dict())
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        expected = reference.forward_intermediates(images, intermediates_only=True)
+        for ours, theirs in zip(net(images), expected, strict=True):
+            assert ours.shape == theirs.shape
+            assert float((ours - theirs).abs().max() / theirs.std()) < 1e-5
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Empty caches of the hub library and of torch, and no network."""
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'torch'))
+    return tmp_path
+
+
+def _cache(root: Path, variant: Variant) -> dict[str, torch.Tensor]:
+    """A file of timm's weights in the hub library's own cache layout."""
+    state = {k: v.clone().contiguous() for k, v in _timm_model(variant).state_dict().items()}
+    repo = root / 'hub' / f'models--timm--{variant.timm_name}'
+    snapshot = repo / 'snapshots' / ('0' * 40)
+    snapshot.mkdir(parents=True)
+    (repo / 'refs').mkdir()
+    (repo / 'refs' / 'main').write_text('0' * 40)
+    save_file(state, snapshot / 'model.safetensors')
+    return state
+
+
+@pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
+def test_pretrained_start_by_name_from_the_hub_cache(row: Variant, offline: Path) -> None:
+    state = _cache(offline, row)
+    net = build(row, out_norm=False, init_cfg=dict(type='Pretrained', checkpoint=f'timm://{row.timm_name}'))
+    net.init_weights()
+    by_hand = build(row, out_norm=False)
+    by_hand.load_state_dict(state)
+    loaded = net.state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in by_hand.state_dict().items())
+
+
+def test_file_put_by_hand_is_found_first(offline: Path) -> None:
+    row = V2_VARIANTS['s0']
+    path = manual_path(row.timm_name)
+    path.parent.mkdir(parents=True)
+    save_file({'stem.conv1.bn.weight': torch.ones(16)}, path)
+    assert fetch('efficientformerv2_s0') == path
+    assert set(CheckpointLoader.load_checkpoint(f'timm://{row.timm_name}')) == {'stem.conv1.bn.weight'}
+
+
+def test_without_network_the_error_says_which_file_to_put_where(offline: Path) -> None:
+    name = V2_VARIANTS['l'].timm_name
+    with pytest.raises(FileNotFoundError) as caught:
+        fetch(name)
+    message = str(caught.value)
+    assert f'https://huggingface.co/timm/{name}/resolve/main/model.safetensors' in message
+    assert str(manual_path(name)) in message
+    assert '--from-scratch' in message
+
+
+def test_a_name_may_leave_out_its_tag_and_a_wrong_one_gets_a_hint() -> None:
+    assert full_name('efficientformer_l1') == 'efficientformer_l1.snap_dist_in1k'
+    with pytest.raises(ValueError, match=r"Did you mean 'efficientformerv2_s0.snap_dist_in1k'"):
+        full_name('efficientformerv2_s0.snap_dist')
+
+
+def test_truncated_file_is_named(offline: Path) -> None:
+    path = manual_path('efficientformerv2_s0')
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'\x10\x00\x00\x00')
+    with pytest.raises(ValueError, match='no readable safetensors file'):
+        CheckpointLoader.load_checkpoint('timm://efficientformerv2_s0')

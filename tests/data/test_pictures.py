@@ -1,0 +1,88 @@
+"""Pictures that work, and pictures that are refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from effformer_dense.data.pictures import find_pictures, read_picture, unusable_pictures
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def test_colour_is_bgr(tmp_path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    assert np.array_equal(read_picture(tmp_path / 'a.png'), pixels[..., ::-1])
+
+
+def test_grey_alpha_and_16_bit_simply_work(tmp_path: Path, pixels: np.ndarray) -> None:
+    grey = pixels[..., 0]
+    Image.fromarray(grey).save(tmp_path / 'grey.png')
+    Image.fromarray(np.dstack([pixels, grey])).save(tmp_path / 'alpha.png')
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / '16bit.png')
+    expected_grey = np.repeat(grey[..., None], 3, axis=2)
+    assert np.array_equal(read_picture(tmp_path / 'grey.png'), expected_grey)
+    assert np.array_equal(read_picture(tmp_path / 'alpha.png'), pixels[..., ::-1])
+    assert np.array_equal(read_picture(tmp_path / '16bit.png'), expected_grey)
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png'])
+@pytest.mark.parametrize('share', [0.3, 0.9, 0.99])
+def test_truncated_pictures_are_refused(tmp_path: Path, pixels: np.ndarray, suffix: str, share: float) -> None:
+    path = tmp_path / f'a.{suffix}'
+    Image.fromarray(pixels).save(path)
+    assert read_picture(path).shape == (48, 64, 3)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ValueError, match=f'a.{suffix}: the (JPEG|PNG) data is truncated'):
+        read_picture(path)
+
+
+def test_progressive_jpeg_with_thumbnail_is_whole(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(pixels).save(path, progressive=True, comment=b'\xff\xd8\xff\xda thumbnail \xff\xd9')
+    assert read_picture(path).shape == (48, 64, 3)
+    data = path.read_bytes()
+    path.write_bytes(data[:-40])
+    with pytest.raises(ValueError, match='truncated'):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(('content', 'message'), [(b'', 'the file is empty'), (b'not a picture', 'no picture format')])
+def test_empty_and_foreign_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_picture(path)
+
+
+def test_small_pictures_are_refused_with_their_size(tmp_path: Path) -> None:
+    Image.new('RGB', (31, 200)).save(tmp_path / 'a.png')
+    with pytest.raises(ValueError, match='31 x 200 px; both sides must be at least 32 px'):
+        read_picture(tmp_path / 'a.png')
+
+
+def test_sources_are_a_file_a_folder_or_a_pattern(tmp_path: Path) -> None:
+    for name in ('b.png', 'a.jpg', 'deep/c.jpeg', 'notes.txt'):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b'x')
+    assert [p.name for p in find_pictures(str(tmp_path))] == ['a.jpg', 'b.png', 'c.jpeg']
+    assert [p.name for p in find_pictures(str(tmp_path / '*.png'))] == ['b.png']
+    assert find_pictures(str(tmp_path / 'a.jpg')) == [tmp_path / 'a.jpg']
+    for wrong in ('notes.txt', '*.bmp', 'nowhere'):
+        with pytest.raises(ValueError, match=wrong.replace('*', r'\*')):
+            find_pictures(str(tmp_path / wrong))
+
+
+def test_unusable_pictures_are_listed_with_reasons(tmp_path: Path, pixels: np.ndarray) -> None:
+    good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
+    Image.fromarray(pixels).save(good)
+    bad.write_bytes(b'')
+    assert list(unusable_pictures([good, bad])) == [bad]

@@ -1,0 +1,148 @@
+"""Wrong data and wrong weights: a clear error before any long work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from effformer_dense.data.coco_layout import ShapesSpec, ensure_shapes
+from effformer_dense.data.shapes import CLASSES
+from effformer_dense.engine.checks import check_dataset, check_num_classes, check_pretrained, read_annotations
+from tests.helpers import PROJECT_ROOT
+
+COCO_LIKE = dict(
+    type='CocoDataset', ann_file='annotations/val.json', data_prefix=dict(img='val/'), metainfo=dict(classes=CLASSES)
+)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> dict:
+    """A good data set in COCO layout, to be spoilt."""
+    init_default_scope('mmdet')
+    root = ensure_shapes(tmp_path / 'coco', ShapesSpec({'val': 3}, 64, 0))
+    return dict(COCO_LIKE, data_root=str(root))
+
+
+def _spoil(dataset: dict, change: Callable[[dict], None]) -> None:
+    path = Path(dataset['data_root'], dataset['ann_file'])
+    table = json.loads(path.read_text())
+    change(table)
+    path.write_text(json.dumps(table))
+
+
+def test_a_good_data_set_passes(dataset: dict) -> None:
+    check_dataset(dataset)
+
+
+def test_missing_folder_is_named_with_the_way_out(dataset: dict) -> None:
+    with pytest.raises(ValueError, match=r'nowhere does not exist. See .*README.*--data-root'):
+        check_dataset({**dataset, 'data_root': 'nowhere'})
+
+
+def test_wrong_layout_says_what_is_there(dataset: dict) -> None:
+    with pytest.raises(
+        ValueError, match=r'Not found: .*instances_val2017.json.* holds: annotations/, shapes.json, val/'
+    ):
+        check_dataset({**dataset, 'ann_file': 'annotations/instances_val2017.json'})
+    with pytest.raises(ValueError, match=r'Not found: .*val2017'):
+        check_dataset({**dataset, 'data_prefix': dict(img='val2017/')})
+
+
+@pytest.mark.parametrize('content', ['', '{"images": [', 'PK\x03\x04 a zip file'])
+def test_annotations_that_are_no_json(dataset: dict, content: str) -> None:
+    Path(dataset['data_root'], dataset['ann_file']).write_text(content)
+    with pytest.raises(ValueError, match=r'val.json is no JSON'):
+        check_dataset(dataset)
+
+
+def test_annotations_of_another_kind(dataset: dict) -> None:
+    _spoil(dataset, lambda table: table.pop('categories'))
+    with pytest.raises(ValueError, match='has no list categories'):
+        check_dataset(dataset)
+    with pytest.raises(ValueError, match='has no list images, annotations, categories'):
+        path = Path(dataset['data_root'], dataset['ann_file'])
+        path.write_text('[1, 2]')
+        read_annotations(path)
+
+
+def test_pictures_that_are_not_there(dataset: dict) -> None:
+    _spoil(dataset, lambda table: table['images'].append({'id': 99, 'file_name': 'gone.png', 'height': 1, 'width': 1}))
+    with pytest.raises(ValueError, match=r'names 4 pictures, 1 of them are not in .*val: gone.png'):
+        check_dataset(dataset)
+
+
+def test_empty_and_truncated_pictures(dataset: dict) -> None:
+    picture = Path(dataset['data_root'], 'val', '000001.png')
+    data = picture.read_bytes()
+    picture.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r'000001.png: the PNG data is truncated'):
+        check_dataset(dataset)
+    picture.write_bytes(b'')
+    with pytest.raises(ValueError, match=r'000001.png: the file is empty'):
+        check_dataset(dataset)
+
+
+def test_classes_that_the_file_does_not_have(dataset: dict) -> None:
+    spoilt = {**dataset, 'metainfo': dict(classes=('disc', 'hexagon'))}
+    with pytest.raises(ValueError, match=r'has no category hexagon \(1 of 2 classes are missing\)'):
+        check_dataset(spoilt)
+    without = {key: value for key, value in dataset.items() if key != 'metainfo'}
+    with pytest.raises(ValueError, match='80 of 80 classes are missing'):
+        check_dataset(without)
+
+
+def test_num_classes_that_disagrees(dataset: dict) -> None:
+    model = dict(type='MaskRCNN', roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=80)))
+    with pytest.raises(ValueError, match=r'mask_head.num_classes is 80, and the data set CocoDataset has 5 classes'):
+        check_num_classes(model, dataset)
+    model['roi_head']['mask_head']['num_classes'] = 5
+    check_num_classes(model, dataset)
+
+
+def test_pretrained_file_that_is_missing() -> None:
+    model = dict(backbone=dict(type='X', init_cfg=dict(type='Pretrained', checkpoint='gone.pth')))
+    with pytest.raises(ValueError, match=r'gone.pth does not exist.*--cfg-options model.backbone.*--from-scratch'):
+        check_pretrained(model)
+
+
+def test_the_real_pictures_pass_with_the_published_config(coco_root: Path) -> None:
+    init_default_scope('mmdet')
+    check_dataset(
+        dict(
+            type='CocoDataset',
+            data_root=str(coco_root),
+            ann_file='annotations/instances_val2017.json',
+            data_prefix=dict(img='val2017/'),
+        )
+    )
+
+
+def test_tool_reports_a_mistake_in_one_message(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, str(PROJECT_ROOT / 'tools' / 'train.py'), 'configs/maskrcnn_v2_s0_coco.py']
+    options = ['--data-root', str(tmp_path / 'nowhere'), '--work-dir', str(tmp_path / 'work')]
+    done = subprocess.run([*command, *options], cwd=PROJECT_ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'Traceback' not in done.stderr
+    assert f'Error: Data set folder {tmp_path / "nowhere"} does not exist' in done.stderr
+    assert not (tmp_path / 'work').exists(), 'nothing is left behind'
+
+
+def test_pictures_of_every_kind_decode(tmp_path: Path) -> None:
+    """What the data sets' own loader makes of grey, alpha and 16-bit files: three channels, 8 bits."""
+    from mmcv.transforms import LoadImageFromFile
+
+    Image.new('L', (40, 40), 7).save(tmp_path / 'grey.png')
+    Image.new('RGBA', (40, 40), (1, 2, 3, 4)).save(tmp_path / 'alpha.png')
+    Image.new('I;16', (40, 40), 257 * 9).save(tmp_path / '16.png')
+    for name, value in (('grey', 7), ('alpha', 3), ('16', 9)):
+        image = LoadImageFromFile()(dict(img_path=str(tmp_path / f'{name}.png')))['img']
+        assert image.shape == (40, 40, 3) and image.dtype.name == 'uint8'
+        assert image[0, 0, 0] == value

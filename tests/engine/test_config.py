@@ -1,0 +1,147 @@
+"""Configs: all of them load and build; overrides and mistakes in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from effformer_dense.engine.checks import check_arguments
+from effformer_dense.engine.config import ConfigOptions, load_config, walk
+from effformer_dense.variants import Variant
+from tests.helpers import PROJECT_ROOT, build
+
+CONFIGS = PROJECT_ROOT / 'configs'
+DEMO = CONFIGS / 'maskrcnn_v2_s0_shapes.py'
+
+
+def test_each_variant_has_a_coco_config_with_its_recipe(variant: Variant) -> None:
+    path = CONFIGS / f'maskrcnn_v{variant.generation}_{variant.arch}_coco.py'
+    cfg = load_config(ConfigOptions(path))
+    backbone, reference = cfg.model.backbone, build(variant)
+    assert backbone.type == f'EfficientFormerV{variant.generation}' and backbone.arch == variant.arch
+    assert tuple(cfg.model.neck.in_channels) == reference.out_channels
+    assert backbone.init_cfg.checkpoint == f'timm://{variant.timm_name}'
+    assert backbone.drop_path_rate is None
+    assert (cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.clip_grad) == (2e-4, None)
+    assert cfg.optim_wrapper.optimizer.weight_decay == (1e-4 if variant.generation == 1 else 0.05)
+    assert cfg.train_cfg.max_epochs == 12 and cfg.param_scheduler[1].milestones == [8, 11]
+    assert cfg.param_scheduler[0].end == 500
+    assert cfg.auto_scale_lr.base_batch_size == 16 and cfg.train_dataloader.batch_size == 2
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
+def test_every_config_opens_with_its_command_and_builds(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""') and f'tools/train.py configs/{path.name}' in text.split('"""')[1]
+    cfg = load_config(ConfigOptions(path, from_scratch=True))
+    init_default_scope(cfg.default_scope)
+    check_arguments(cfg.model)
+    assert sum(p.numel() for p in MODELS.build(cfg.model).parameters()) > 1e6
+
+
+def test_bases_have_disjoint_top_level_keys() -> None:
+    seen: dict[str, str] = {}
+    for path in sorted((CONFIGS / '_base_').glob('*.py')):
+        if '_base_ =' in path.read_text():
+            continue  # takes the place of the base it builds on
+        for key in Config.fromfile(path):
+            assert key not in seen, f'{key} in {path.name} and {seen[key]}'
+            seen[key] = path.name
+
+
+def test_from_scratch_drops_every_pretrained_start() -> None:
+    cfg = load_config(ConfigOptions(CONFIGS / 'maskrcnn_v2_l_coco.py', from_scratch=True))
+    assert [n for _, n in walk(cfg.model) if (n.get('init_cfg') or {}).get('type') == 'Pretrained'] == []
+    demo = load_config(ConfigOptions(DEMO, from_scratch=True))
+    assert demo.model.backbone.init_cfg.type == 'Constant', 'other initialisation stays'
+
+
+def test_data_root_moves_every_data_path(tmp_path: Path) -> None:
+    cfg = load_config(ConfigOptions(CONFIGS / 'maskrcnn_v2_s0_coco.py', data_root=tmp_path))
+    for split in ('train', 'val', 'test'):
+        assert cfg[f'{split}_dataloader'].dataset.data_root == str(tmp_path)
+    assert cfg.val_evaluator.ann_file == str(tmp_path / 'annotations' / 'instances_val2017.json')
+    assert cfg.test_evaluator.ann_file == cfg.val_evaluator.ann_file
+    assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_train2017.json'
+
+
+def test_relative_data_root_is_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config(ConfigOptions(DEMO))
+    assert Path(cfg.train_dataloader.dataset.data_root) == PROJECT_ROOT / 'data' / 'shapes'
+    (tmp_path / 'data' / 'shapes').mkdir(parents=True)
+    cfg = load_config(ConfigOptions(DEMO))
+    assert Path(cfg.train_dataloader.dataset.data_root) == tmp_path / 'data' / 'shapes'
+
+
+def test_overrides_change_values_lists_and_new_arguments() -> None:
+    overrides = ['model.backbone.with_cp=True', 'model.neck.in_channels=[1,2,3,4]', 'train_dataloader.batch_size=3']
+    cfg = load_config(ConfigOptions(DEMO, cfg_options=[*overrides, 'train_pipeline.0.imdecode_backend=pillow']))
+    assert cfg.model.backbone.with_cp is True
+    assert cfg.model.neck.in_channels == [1, 2, 3, 4]
+    assert cfg.train_dataloader.batch_size == 3
+    assert cfg.train_pipeline[0].imdecode_backend == 'pillow'
+
+
+@pytest.mark.parametrize(
+    ('override', 'message'),
+    [
+        ('model.backbon.arch=s1', "'backbon'.*Did you mean 'backbone'"),
+        ('train_dataloder.batch_size=2', "'train_dataloder'.*Did you mean 'train_dataloader'"),
+        ('modle=1', "'modle'.*Did you mean 'model'"),
+        ('train_pipeline.9.type=X', "'9'"),
+        ('model.backbone', 'takes KEY=VALUE'),
+    ],
+)
+def test_misspelt_overrides_are_refused(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_config(ConfigOptions(DEMO, cfg_options=[override]))
+
+
+def test_misspelt_top_level_key_is_refused_and_variables_are_not(tmp_path: Path) -> None:
+    path = tmp_path / 'config.py'
+    path.write_text(f'_base_ = {str(DEMO)!r}\nnum_things = 3\nmy_pipeline = []\n')
+    load_config(ConfigOptions(path))
+    path.write_text(f'_base_ = {str(DEMO)!r}\nval_evaluater = dict()\n')
+    with pytest.raises(ValueError, match=r"'val_evaluater' is read by nothing. Did you mean 'val_evaluator'"):
+        load_config(ConfigOptions(path))
+
+
+def test_misspelt_component_argument_is_refused() -> None:
+    for override, message in [
+        ('model.backbone.bias_grit=9', "Argument of EfficientFormerV2.*'bias_grit'.*Did you mean 'bias_grid'"),
+        ('model.roi_head.bbox_head.fc_out_chanels=9', "'fc_out_chanels'.*Did you mean 'fc_out_channels'"),
+    ]:
+        cfg = load_config(ConfigOptions(DEMO, cfg_options=[override]))
+        init_default_scope(cfg.default_scope)
+        with pytest.raises(ValueError, match=message):
+            check_arguments(cfg.model)
+
+
+def test_missing_and_broken_configs_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'maskrcnn_v2_s0_shape.py does not exist. Close to it: .*_s0_shapes.py'):
+        load_config(ConfigOptions(CONFIGS / 'maskrcnn_v2_s0_shape.py'))
+    broken = tmp_path / 'broken.py'
+    broken.write_text('model = dict(')
+    with pytest.raises(ValueError, match=r'broken.py cannot be read: SyntaxError'):
+        load_config(ConfigOptions(broken))
+
+
+def test_one_process_trades_sync_batch_norm_for_batch_norm() -> None:
+    overrides = ['model.backbone.norm_cfg.type=SyncBN']
+    path = CONFIGS / 'maskrcnn_v2_l_coco.py'
+    assert load_config(ConfigOptions(path, cfg_options=overrides)).model.backbone.norm_cfg.type == 'BN'
+    many = load_config(ConfigOptions(path, cfg_options=overrides, launcher='pytorch'))
+    assert many.model.backbone.norm_cfg.type == 'SyncBN'
+
+
+def test_amp_on_a_cpu_is_refused() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip('needs a machine without a GPU')
+    with pytest.raises(ValueError, match='--amp needs a GPU'):
+        load_config(ConfigOptions(DEMO, amp=True))

@@ -1,0 +1,123 @@
+"""Training, testing and inference from end to end, on four pictures of 64 px."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+
+from effformer_dense.data.shapes import CLASSES
+from effformer_dense.engine.config import ConfigOptions
+from effformer_dense.engine.infer import InferOptions, infer
+from effformer_dense.engine.results import category_ids
+from effformer_dense.engine.runner import TestOptions, test, train
+from effformer_dense.engine.weights import find_checkpoint, read_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def trained(tiny_config: Path, tmp_path: Path) -> tuple[ConfigOptions, Path]:
+    """Options and work dir of a finished training."""
+    options = ConfigOptions(tiny_config, work_dir=tmp_path / 'work')
+    return options, train(options)
+
+
+def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    options, work_dir = trained
+    checkpoint = find_checkpoint(work_dir)
+    assert checkpoint.name == 'epoch_1.pth'
+    metrics = test(options, TestOptions(work_dir, show_dir=tmp_path / 'shown', show_count=1))
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(metrics)
+    shown = list((tmp_path / 'shown').iterdir())
+    assert [p.name for p in shown] == ['000000.png']
+    width, height = Image.open(shown[0]).size
+    assert width == 2 * height, 'ground truth and prediction stand side by side'
+
+    longer = ConfigOptions(options.config, cfg_options=['train_cfg.max_epochs=2'], work_dir=work_dir)
+    train(longer, resume='auto')
+    resumed = read_checkpoint(find_checkpoint(work_dir))
+    assert resumed['meta']['epoch'] == 2 and resumed['meta']['iter'] == 4
+    assert resumed['meta']['dataset_meta']['classes'] == CLASSES
+
+
+def test_training_changes_every_trainable_weight(trained: tuple[ConfigOptions, Path]) -> None:
+    from mmengine.registry import MODELS
+
+    from effformer_dense.engine.runner import prepare
+
+    options, work_dir = trained
+    torch.manual_seed(0)
+    fresh = MODELS.build(prepare(options, ()).model)
+    fresh.init_weights()
+    loaded = read_checkpoint(find_checkpoint(work_dir))['state_dict']
+    scales = [name for name, _ in fresh.named_parameters() if name.endswith('layer_scale_2.weight')]
+    assert scales and all((loaded[name] != 0.5).any() for name in scales)
+
+
+def test_infer_writes_pictures_and_coco_tables(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    options, work_dir = trained
+    source = tmp_path / 'mine'
+    (source / 'deep').mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (50, 90), dtype=np.uint8)).save(source / 'grey.png')
+    Image.fromarray(rng.integers(0, 256, (90, 50, 4), dtype=np.uint8)).save(source / 'deep' / 'alpha.png')
+    Image.fromarray(rng.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(source / 'same.jpg')
+    Image.fromarray(rng.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(source / 'same.png')
+    (source / 'bad.png').write_bytes(b'')
+    out = tmp_path / 'out'
+    with pytest.raises(
+        ValueError, match=r'1 of 5 pictures cannot be used:\n.*bad.png: the file is empty.*\n.*--skip-bad'
+    ):
+        infer(options, InferOptions(work_dir, str(source), out))
+    assert not out.exists()
+    infer(options, InferOptions(work_dir, str(source), out, score_threshold=0.0, skip_bad=True))
+    drawn = sorted(p.relative_to(out / 'pictures').as_posix() for p in (out / 'pictures').rglob('*.*'))
+    assert drawn == ['deep/alpha.png', 'grey.png', 'same.jpg.png', 'same.png.png']
+    coco = COCO(str(out / 'predictions.json'))
+    assert len(coco.imgs) == 4 and [c['name'] for c in coco.cats.values()] == list(CLASSES)
+    by_name = {image['file_name']: image for image in coco.imgs.values()}
+    assert (by_name['grey.png']['height'], by_name['grey.png']['width']) == (50, 90)
+    for annotation in coco.anns.values():
+        assert 0 <= annotation['score'] <= 1 and annotation['category_id'] in coco.cats
+        image = coco.imgs[annotation['image_id']]
+        assert coco.annToMask(annotation).shape == (image['height'], image['width'])
+
+
+def test_checkpoints_that_do_not_fit_are_refused(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    options, work_dir = trained
+    with pytest.raises(ValueError, match=r'gone.pth does not exist'):
+        test(options, TestOptions(tmp_path / 'gone.pth'))
+    with pytest.raises(ValueError, match='holds no checkpoint'):
+        (tmp_path / 'empty').mkdir()
+        test(options, TestOptions(tmp_path / 'empty'))
+    whole = find_checkpoint(work_dir).read_bytes()
+    cut = tmp_path / 'cut.pth'
+    for share in (0.0, 0.5):
+        cut.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(ValueError, match=r'cut.pth \([\d,]+ bytes\) is no readable checkpoint'):
+            test(options, TestOptions(cut))
+    other = ConfigOptions(
+        options.config,
+        cfg_options=['model.backbone.arch=s1', 'model.neck.in_channels=[32,48,120,224]'],
+        work_dir=work_dir,
+    )
+    with pytest.raises(ValueError, match='These weights are of EfficientFormerV2 s0, and the backbone is'):
+        test(other, TestOptions(work_dir))
+    wider = ConfigOptions(
+        options.config, cfg_options=['model.roi_head.bbox_head.fc_out_channels=32'], work_dir=work_dir
+    )
+    with pytest.raises(ValueError, match=r'does not fit the config: .* of another shape \(roi_head.bbox_head'):
+        test(wider, TestOptions(work_dir))
+
+
+def test_category_ids_of_coco_are_its_own() -> None:
+    from mmdet.datasets import CocoDataset
+
+    ids = category_ids(CocoDataset.METAINFO['classes'])
+    assert len(ids) == 80 and (ids[0], ids[11], ids[-1]) == (1, 13, 90)
+    assert category_ids(CLASSES) == [1, 2, 3, 4, 5]

@@ -91,7 +91,7 @@ def test_init_detector_and_inference_detector(user_config: Config, tmp_path: Pat
     trained = MODELS.build(user_config.model)
     checkpoint = tmp_path / 'trained.pth'
     meta = dict(dataset_meta=dict(classes=('a', 'b', 'c', 'd')))
-    save_checkpoint(dict(state_dict=trained.state_dict(), meta=meta), checkpoint)
+    save_checkpoint(dict(state_dict=trained.state_dict(), meta=meta), str(checkpoint))
     detector = init_detector(tmp_path / 'mine.py', str(checkpoint), device='cpu', palette='random')
     for name, value in detector.state_dict().items():
         assert torch.equal(value, trained.state_dict()[name]), name

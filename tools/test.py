@@ -24,10 +24,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from effformer_dense.engine.runner import TestOptions, test
+    from effformer_dense.engine.runner import EvaluationOptions, evaluate
 
     options = config_options(args)
-    metrics = test(options, TestOptions(args.checkpoint, args.show_dir, args.show_count, args.score_threshold))
+    metrics = evaluate(
+        options, EvaluationOptions(args.checkpoint, args.show_dir, args.show_count, args.score_threshold)
+    )
     print('\n'.join(f'{name}: {value:.4f}' for name, value in metrics.items()))
     if args.show_dir:
         print(f'Pictures: {args.show_dir}')

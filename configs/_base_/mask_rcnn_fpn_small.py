@@ -17,10 +17,10 @@ model = dict(
     rpn_head=dict(in_channels=channels, feat_channels=channels),
     roi_head=dict(
         # One sample per RoIAlign bin: bins are about a cell wide here, and on a CPU samples are what costs.
-        bbox_roi_extractor=dict(out_channels=channels, roi_layer=dict(sampling_ratio=1)),
+        bbox_roi_extractor=dict(out_channels=channels, finest_scale=28, roi_layer=dict(sampling_ratio=1)),
         # Boxes and masks are learned for all classes together, from all examples.
         bbox_head=dict(in_channels=channels, fc_out_channels=256, reg_class_agnostic=True),
-        mask_roi_extractor=dict(out_channels=channels, roi_layer=dict(sampling_ratio=1)),
+        mask_roi_extractor=dict(out_channels=channels, finest_scale=28, roi_layer=dict(sampling_ratio=1)),
         mask_head=dict(in_channels=channels, conv_out_channels=channels, class_agnostic=True, norm_cfg=dict(type='BN')),
     ),
     train_cfg=dict(

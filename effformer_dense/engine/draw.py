@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 from pathlib import Path
@@ -33,6 +34,7 @@ def draw_sample(
         score_threshold: lowest score of a drawn instance; segmentors have none.
         draw_gt: draw the ground truth too.
     """
+    sample = copy.deepcopy(sample)  # drawing changes what it is given, and clones share their instances
     factor = max(1, round(MIN_DRAWN_HEIGHT_PX / image.shape[0]))
     if factor > 1 and hasattr(sample, 'pred_instances'):
         image, sample = _enlarge(image, sample, factor)
@@ -47,8 +49,7 @@ def draw_sample(
 
 
 def _enlarge(image: np.ndarray, sample: BaseDataElement, factor: int) -> tuple[np.ndarray, BaseDataElement]:
-    """Picture and instances ``factor`` times as large."""
-    sample = sample.clone()
+    """Picture and instances ``factor`` times as large; changes ``sample``."""
     for name in ('pred_instances', 'gt_instances'):
         instances = sample.get(name)
         if instances is None:
@@ -58,6 +59,6 @@ def _enlarge(image: np.ndarray, sample: BaseDataElement, factor: int) -> tuple[n
             instances.bboxes = getattr(boxes, 'tensor', boxes) * factor
         if 'masks' in instances:
             masks = instances.masks
-            masks = masks.masks if hasattr(masks, 'masks') else masks.cpu().numpy()
+            masks = masks.masks if hasattr(masks, 'masks') else np.asarray(masks.cpu())
             instances.masks = masks.astype(np.uint8).repeat(factor, axis=1).repeat(factor, axis=2).astype(bool)
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), sample

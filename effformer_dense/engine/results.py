@@ -34,8 +34,8 @@ def instance_annotations(
     if instances is None:
         return []
     ids = category_ids(tuple(dataset_meta['classes']))
-    boxes = instances.bboxes.numpy().astype(float)
-    masks = instances.masks.numpy().astype(bool) if 'masks' in instances else None
+    boxes = np.asarray(instances.bboxes, dtype=float)
+    masks = np.asarray(instances.masks, dtype=bool) if 'masks' in instances else None
     annotations = []
     for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
         annotation = {

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
@@ -18,7 +17,7 @@ from .weights import find_checkpoint, load_weights
 
 
 @dataclass(frozen=True)
-class TestOptions:
+class EvaluationOptions:
     """What testing needs besides the config.
 
     Attributes:
@@ -28,8 +27,6 @@ class TestOptions:
         score_threshold: lowest score of a drawn instance.
     """
 
-    __test__ = False  # no test class, whatever pytest makes of its name
-
     checkpoint: Path
     show_dir: Path | None = None
     show_count: int = 20
@@ -37,12 +34,11 @@ class TestOptions:
 
 
 def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
-    """Config of a run with scope and imports in place, checked by the main process."""
+    """Config of a run with scope and imports in place, checked."""
     cfg = load_config(options)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
-    if is_main_process():
-        check_run(cfg, splits)
+    check_run(cfg, splits)
     return cfg
 
 
@@ -69,7 +65,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     return Path(cfg.work_dir)
 
 
-def test(options: ConfigOptions, test_options: TestOptions) -> dict[str, float]:
+def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str, float]:
     """Evaluate a checkpoint on the test split.
 
     Returns:
@@ -78,14 +74,14 @@ def test(options: ConfigOptions, test_options: TestOptions) -> dict[str, float]:
     Raises:
         ValueError: see :func:`.checks.check_run`, :func:`.weights.find_checkpoint` and :func:`.weights.load_weights`.
     """
-    checkpoint = find_checkpoint(test_options.checkpoint)
+    checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = prepare(options, ('test',))
-    if test_options.show_dir is not None:
+    if evaluation.show_dir is not None:
         hook = dict(
             type=PICTURES_HOOK,
-            out_dir=str(test_options.show_dir),
-            count=test_options.show_count,
-            score_threshold=test_options.score_threshold,
+            out_dir=str(evaluation.show_dir),
+            count=evaluation.show_count,
+            score_threshold=evaluation.score_threshold,
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     cfg.load_from = None

@@ -14,7 +14,7 @@ from effformer_dense.data.shapes import CLASSES
 from effformer_dense.engine.config import ConfigOptions
 from effformer_dense.engine.infer import InferOptions, infer
 from effformer_dense.engine.results import category_ids
-from effformer_dense.engine.runner import TestOptions, test, train
+from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
 from effformer_dense.engine.weights import find_checkpoint, read_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     options, work_dir = trained
     checkpoint = find_checkpoint(work_dir)
     assert checkpoint.name == 'epoch_1.pth'
-    metrics = test(options, TestOptions(work_dir, show_dir=tmp_path / 'shown', show_count=1))
+    metrics = evaluate(options, EvaluationOptions(work_dir, show_dir=tmp_path / 'shown', show_count=1))
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(metrics)
     shown = list((tmp_path / 'shown').iterdir())
     assert [p.name for p in shown] == ['000000.png']
@@ -91,28 +91,28 @@ def test_infer_writes_pictures_and_coco_tables(trained: tuple[ConfigOptions, Pat
 def test_checkpoints_that_do_not_fit_are_refused(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
     options, work_dir = trained
     with pytest.raises(ValueError, match=r'gone.pth does not exist'):
-        test(options, TestOptions(tmp_path / 'gone.pth'))
+        evaluate(options, EvaluationOptions(tmp_path / 'gone.pth'))
     with pytest.raises(ValueError, match='holds no checkpoint'):
         (tmp_path / 'empty').mkdir()
-        test(options, TestOptions(tmp_path / 'empty'))
+        evaluate(options, EvaluationOptions(tmp_path / 'empty'))
     whole = find_checkpoint(work_dir).read_bytes()
     cut = tmp_path / 'cut.pth'
     for share in (0.0, 0.5):
         cut.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(ValueError, match=r'cut.pth \([\d,]+ bytes\) is no readable checkpoint'):
-            test(options, TestOptions(cut))
+            evaluate(options, EvaluationOptions(cut))
     other = ConfigOptions(
         options.config,
         cfg_options=['model.backbone.arch=s1', 'model.neck.in_channels=[32,48,120,224]'],
         work_dir=work_dir,
     )
     with pytest.raises(ValueError, match='These weights are of EfficientFormerV2 s0, and the backbone is'):
-        test(other, TestOptions(work_dir))
+        evaluate(other, EvaluationOptions(work_dir))
     wider = ConfigOptions(
         options.config, cfg_options=['model.roi_head.bbox_head.fc_out_channels=32'], work_dir=work_dir
     )
     with pytest.raises(ValueError, match=r'does not fit the config: .* of another shape \(roi_head.bbox_head'):
-        test(wider, TestOptions(work_dir))
+        evaluate(wider, EvaluationOptions(work_dir))
 
 
 def test_category_ids_of_coco_are_its_own() -> None:

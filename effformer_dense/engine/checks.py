@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, Registry
+from mmengine.registry import DATA_SAMPLERS, DATASETS, METRICS, MODELS, TASK_UTILS, TRANSFORMS, Registry
+from torch.utils.data import DataLoader
 
 from ..checkpoint import fetch
 from ..checkpoint.timm_hub import SCHEME
 from ..data.pictures import truncation
 from ..variants import choice_error
-from .config import walk
+from .config import DATALOADERS, EVALUATORS, walk
 
 #: How many pictures of a data set are opened; of all, only name and size are looked at.
 _OPENED_PICTURES = 200
+
+#: Which registries the components of a part of the config come from.
+_SECTIONS: dict[str, tuple[Registry, ...]] = {
+    'model': (MODELS, TASK_UTILS),
+    **{section: (DATASETS, TRANSFORMS, DATA_SAMPLERS) for section in DATALOADERS},
+    **{section: (METRICS,) for section in EVALUATORS},
+}
 
 _COCO_HELP = 'See "Where COCO must lie" in the README, or name its folder with --data-root.'
 
@@ -35,7 +43,7 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
         ValueError: anything wrong, with the value and the way out.
         FileNotFoundError: pretrained weights that are neither here nor to be downloaded.
     """
-    check_arguments(cfg.model)
+    check_arguments(cfg)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         for dataset in _leaf_datasets(loader and loader.dataset):
@@ -45,16 +53,23 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
         check_pretrained(cfg.model)
 
 
-def check_arguments(model: dict) -> None:
-    """Every argument of every component of a model config is one that the component takes."""
-    for path, node in walk(model, 'model'):
-        component = find_component(MODELS, node.get('type'))
-        if component is None:
-            continue  # not a component, or of a kind that another registry builds and checks
-        accepted = _accepted_arguments(component)
-        for key in node:
-            if accepted is not None and key not in (*accepted, 'type', '_scope_'):
-                raise choice_error(f'Argument of {component.__name__} ({path})', key, accepted)
+def check_arguments(cfg: Config) -> None:
+    """Every argument of models, data sets, transforms, samplers, metrics and data loaders is one that exists."""
+    for section, registries in _SECTIONS.items():
+        for path, node in walk(cfg.get(section), section):
+            components = (find_component(registry, node.get('type')) for registry in registries)
+            component = next(filter(None, components), None)
+            if component is None:
+                continue  # not a component, or of a kind that is built elsewhere and checked there
+            accepted = _accepted_arguments(component)
+            for key in node:
+                if accepted is not None and key not in (*accepted, 'type', '_scope_'):
+                    raise choice_error(f'Argument of {component.__name__} ({path})', key, accepted)
+    loader_arguments = inspect.signature(DataLoader.__init__).parameters
+    for section in DATALOADERS:
+        for key in cfg.get(section) or ():
+            if key not in loader_arguments:
+                raise choice_error(f'Argument of {section}', key, loader_arguments)
 
 
 def check_dataset(dataset: dict) -> None:

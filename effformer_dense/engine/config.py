@@ -87,6 +87,8 @@ def walk(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
 
 
 def _read(path: Path) -> Config:
+    if not path.is_file() and (PROJECT_ROOT / path).is_file():
+        path = PROJECT_ROOT / path
     if not path.is_file():
         names = [str(p) for folder in {path.parent, PROJECT_ROOT / 'configs'} for p in folder.glob('*.py')]
         near = difflib.get_close_matches(str(path), names, n=3, cutoff=0.5)
@@ -164,9 +166,12 @@ def _resolve(value: str, old_root: str | None, data_root: Path | None) -> str:
 
 
 def _drop_pretrained(cfg: Config) -> None:
+    """Remove every pretrained start; other initialisation stays."""
     for _, node in walk(cfg.model):
         init = node.get('init_cfg')
-        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+        if isinstance(init, list):
+            node['init_cfg'] = [part for part in init if part.get('type') != 'Pretrained']
+        elif init and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
     cfg.load_from = None
 

@@ -53,7 +53,7 @@ class Predictor:
 
     def __init__(self, cfg: Config, checkpoint: Path, device: str | None = None) -> None:
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        model: nn.Module = MODELS.build(_without_pretrained(cfg.model))
+        model: nn.Module = MODELS.build(cfg.model)
         meta = load_weights(model, checkpoint)
         self.model = revert_sync_batchnorm(model).to(self.device).eval()
         self.dataset_meta = _dataset_meta(cfg, meta)
@@ -83,7 +83,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     cfg = load_config(options)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
-    check_arguments(cfg.model)
+    check_arguments(cfg)
     predictor = Predictor(cfg, checkpoint, infer_options.device)
     visualizer = _visualizer(cfg, predictor.dataset_meta)
     targets = _targets(paths, infer_options.out_dir / 'pictures')
@@ -123,14 +123,6 @@ def _targets(paths: list[Path], folder: Path) -> dict[Path, Path]:
         name = path.stem if stems.count(stem) == 1 else path.name
         targets[path] = folder / path.absolute().parent.relative_to(common) / f'{name}.png'
     return targets
-
-
-def _without_pretrained(model: dict) -> dict:
-    """The checkpoint brings all weights; a pretrained start would be fetched for nothing."""
-    plain = Config(dict(model=model)).model
-    if 'backbone' in plain:
-        plain.backbone.init_cfg = None
-    return plain
 
 
 def _test_pipeline(cfg: Config) -> list[dict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -55,11 +55,13 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     Raises:
         ValueError, FileNotFoundError: see :func:`.checks.check_run` and :func:`.weights.find_checkpoint`.
     """
+    if resume is not None:
+        options = replace(options, from_scratch=True)  # the checkpoint brings every weight
     cfg = prepare(options, ('train', 'val'))
     if resume is not None:
         cfg.resume = True
         cfg.load_from = str(find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume)))
-    elif cfg.get('load_from'):
+    elif cfg.get('load_from') and '://' not in cfg.load_from:
         find_checkpoint(Path(cfg.load_from))
     Runner.from_cfg(cfg).train()
     return Path(cfg.work_dir)

@@ -38,7 +38,7 @@ def test_every_config_opens_with_its_command_and_builds(path: Path) -> None:
     assert text.startswith('"""') and f'tools/train.py configs/{path.name}' in text.split('"""')[1]
     cfg = load_config(ConfigOptions(path, from_scratch=True))
     init_default_scope(cfg.default_scope)
-    check_arguments(cfg.model)
+    check_arguments(cfg)
     assert sum(p.numel() for p in MODELS.build(cfg.model).parameters()) > 1e6
 
 
@@ -114,11 +114,14 @@ def test_misspelt_component_argument_is_refused() -> None:
     for override, message in [
         ('model.backbone.bias_grit=9', "Argument of EfficientFormerV2.*'bias_grit'.*Did you mean 'bias_grid'"),
         ('model.roi_head.bbox_head.fc_out_chanels=9', "'fc_out_chanels'.*Did you mean 'fc_out_channels'"),
+        ('train_dataloader.dataset.pipeline.0.to_flot32=True', "'to_flot32'.*Did you mean 'to_float32'"),
+        ('train_dataloader.batch_sise=2', "train_dataloader must.*'batch_sise'.*Did you mean 'batch_size'"),
+        ('val_evaluator.metrics=bbox', "Argument of CocoMetric.*'metrics'.*Did you mean 'metric'"),
     ]:
         cfg = load_config(ConfigOptions(DEMO, cfg_options=[override]))
         init_default_scope(cfg.default_scope)
         with pytest.raises(ValueError, match=message):
-            check_arguments(cfg.model)
+            check_arguments(cfg)
 
 
 def test_missing_and_broken_configs_are_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ model = dict(roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=di
 
 # Data: scenes of overlapping shapes, see effformer_dense/data/shapes.py.
 data_root = 'data/shapes/'
-shapes = dict(splits=dict(train=600, val=120), size_px=192, seed=0)
+shapes = dict(splits=dict(train=720, val=120), size_px=192, seed=0)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -63,8 +63,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'annotations/val.json', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
 
-# Schedule: 6 epochs of 150 iterations, cosine after a short warm-up.
-max_epochs = 6
+# Schedule: 5 epochs of 180 iterations, cosine after a short warm-up.
+max_epochs = 5
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=3)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

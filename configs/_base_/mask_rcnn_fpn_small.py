@@ -21,11 +21,13 @@ model = dict(
         # Boxes and masks are learned for all classes together, from all examples.
         bbox_head=dict(in_channels=channels, fc_out_channels=256, reg_class_agnostic=True),
         mask_roi_extractor=dict(out_channels=channels, finest_scale=28, roi_layer=dict(sampling_ratio=1)),
-        mask_head=dict(in_channels=channels, conv_out_channels=channels, class_agnostic=True, norm_cfg=dict(type='BN')),
+        mask_head=dict(
+            num_convs=2, in_channels=channels, conv_out_channels=channels, class_agnostic=True, norm_cfg=dict(type='BN')
+        ),
     ),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=400, max_per_img=200),
-        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5)),
+        rpn_proposal=dict(nms_pre=200, max_per_img=100),
+        rcnn=dict(sampler=dict(num=24, pos_fraction=0.5)),
     ),
-    test_cfg=dict(rpn=dict(nms_pre=400, max_per_img=200), rcnn=dict(max_per_img=30)),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=30)),
 )

@@ -27,7 +27,7 @@ class ShapesSpec:
         seed: of everything random.
     """
 
-    splits: dict[str, int] = field(default_factory=lambda: {'train': 600, 'val': 120})
+    splits: dict[str, int] = field(default_factory=lambda: {'train': 720, 'val': 120})
     size_px: int = 192
     seed: int = 0
 

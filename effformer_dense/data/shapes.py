@@ -20,7 +20,8 @@ GENERATOR_VERSION = 1
 
 _MAX_SHAPES = 6
 _MIN_RADIUS, _MAX_RADIUS = 0.09, 0.24  # of the picture's side
-_MIN_VISIBLE = 0.35  # of a shape's own area; below that it is painted over and not annotated
+_MIN_VISIBLE = 0.5  # of a shape's own area, so that nobody has to guess what it is
+_PLACE_TRIES = 10
 _NOISE_STD = 10.0
 
 
@@ -50,24 +51,42 @@ def make_scene(seed: int, split: str, index: int, size_px: int) -> Scene:
     """
     rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
     image = _texture(rng, size_px, contrast=30.0)
-    owner = np.full((size_px, size_px), -1)  # which shape is on top
-    areas, labels = [], []
-    for number in range(rng.integers(2, _MAX_SHAPES + 1)):
+    whole: list[np.ndarray] = []  # every shape without occlusion, in order of painting
+    labels: list[int] = []
+    for _ in range(rng.integers(2, _MAX_SHAPES + 1)):
         label = int(rng.integers(len(CLASSES)))
-        mask = _draw_mask(rng, label, size_px)
-        paint = _texture(rng, size_px, contrast=25.0)
-        image[mask] = paint[mask]
-        owner[mask] = number
-        areas.append(int(mask.sum()))
+        mask = _find_place(rng, label, size_px, whole)
+        if mask is None:
+            continue
+        image[mask] = _texture(rng, size_px, contrast=25.0)[mask]
+        whole.append(mask)
         labels.append(label)
     image = image + rng.normal(0, _NOISE_STD, image.shape)
-    masks = [owner == number for number in range(len(labels))]
-    kept = [n for n, mask in enumerate(masks) if mask.sum() >= _MIN_VISIBLE * areas[n]]
     return Scene(
         image=image.clip(0, 255).astype(np.uint8),
-        masks=np.stack([masks[n] for n in kept]),  # the last shape is whole, so there is at least one
-        labels=np.array([labels[n] for n in kept], dtype=np.int64),
+        masks=np.stack(_visible_parts(whole)),
+        labels=np.array(labels, dtype=np.int64),
     )
+
+
+def _find_place(rng: np.random.Generator, label: int, size_px: int, whole: list[np.ndarray]) -> np.ndarray | None:
+    """Mask of a new shape that leaves enough of every earlier one; None if a few tries find no place."""
+    for _ in range(_PLACE_TRIES):
+        mask = _draw_mask(rng, label, size_px)
+        parts = _visible_parts([*whole, mask])
+        if all(part.sum() >= _MIN_VISIBLE * shape.sum() for part, shape in zip(parts, whole, strict=False)):
+            return mask
+    return None
+
+
+def _visible_parts(whole: list[np.ndarray]) -> list[np.ndarray]:
+    """What later shapes leave of each."""
+    covered = np.zeros_like(whole[0])
+    parts = []
+    for mask in reversed(whole):
+        parts.append(mask & ~covered)
+        covered |= mask
+    return parts[::-1]
 
 
 def _draw_mask(rng: np.random.Generator, label: int, size_px: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from effformer_dense.data.coco_layout import ShapesSpec, ensure_shapes, run_lengths, scene_to_annotations
-from effformer_dense.data.shapes import CLASSES, make_scene
+from effformer_dense.data.shapes import CLASSES, _draw_mask, _find_place, _visible_parts, make_scene
 
 SPEC = ShapesSpec(splits={'train': 6, 'val': 3}, size_px=96, seed=1)
 
@@ -40,7 +40,20 @@ def test_scenes_have_disjoint_masks_of_every_class_and_occlusion() -> None:
     assert all(scene.masks.sum(0).max() <= 1 for scene in scenes)
     assert all(1 <= len(scene.labels) <= 6 and scene.image.dtype == np.uint8 for scene in scenes)
     rectangularity = [m.sum() / (np.ptp(np.nonzero(m), axis=1) + 1).prod() for s in scenes for m in s.masks]
-    assert min(rectangularity) < 0.3 < 0.9 < max(rectangularity), 'whole squares and thin remains of covered shapes'
+    assert min(rectangularity) < 0.35 < 0.9 < max(rectangularity), 'shapes differ in how they fill their boxes'
+
+
+def test_later_shapes_leave_half_of_earlier_ones() -> None:
+    rng = np.random.default_rng(0)
+    whole = [_draw_mask(rng, 1, 64)]
+    while len(whole) < 4:
+        mask = _find_place(rng, len(whole), 64, whole)
+        whole += [] if mask is None else [mask]
+    parts = _visible_parts(whole)
+    assert np.array_equal(parts[-1], whole[-1]), 'the last one is whole'
+    assert any(part.sum() < shape.sum() for part, shape in zip(parts, whole, strict=True)), 'some occlusion'
+    assert all(part.sum() >= 0.5 * shape.sum() for part, shape in zip(parts, whole, strict=True))
+    assert sum(part.astype(int) for part in parts).max() == 1
 
 
 def test_annotations_are_what_pycocotools_reads(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ model = dict(
         bias_resize='bicubic',
         # Stochastic depth of the published dense recipe; it differs by size, so None takes the variant's own (0.1).
         drop_path_rate=None,
-        # The published code meant to freeze batch norm, but its conversion to SyncBN lets it train. So it does here;
-        # norm_eval=True is what was meant.
-        norm_cfg=dict(type='BN'),
+        # The published code meant to freeze batch norm, but its conversion to SyncBN lets it train. So it does here,
+        # over all GPUs; norm_eval=True is what was meant. With one process the tools put plain BN in its place.
+        norm_cfg=dict(type='SyncBN'),
         norm_eval=False,
         frozen_stages=-1,
         # ImageNet weights by timm's name, fetched once into the hub library's cache. `--from-scratch` goes without.

@@ -8,7 +8,7 @@ training fit together, and nothing about other pictures. Score to expect: OVERFI
 
 _base_ = ['_base_/mask_rcnn_fpn_small.py', '_base_/coco_instance.py', '_base_/default_runtime.py']
 
-scale = (512, 320)  # a quarter of the published pixels, for a CPU's sake
+scale = (512, 320)  # about a sixth of the published pixels, for a CPU's sake
 pictures = 6
 
 train_pipeline = [
@@ -35,6 +35,7 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'),
+        filter_cfg=dict(filter_empty_gt=False),  # or the six would not be the same six
         indices=pictures,
         pipeline=train_pipeline,
     ),

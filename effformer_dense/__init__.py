@@ -8,9 +8,9 @@ try:
     import mmengine  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        'effformer_dense needs MMEngine, which is not installed. Install it with '
-        "`pip install 'effformer_dense[onedl]'` (maintained forks, the tested default) "
-        "or `pip install 'effformer_dense[openmmlab]'` (the original packages)."
+        'effformer_dense needs MMEngine, which is not installed. Install the maintained fork, which is what we test: '
+        '`pip install onedl-mmengine`, or the original: `pip install mmengine`. '
+        'For all of mmdet and mmsegmentation, see "In your own config" in the README.'
     ) from error
 
 from . import checkpoint

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1] / 'effformer_dense'
+
 
 def add_config_arguments(parser: argparse.ArgumentParser, default_config: Path | None = None) -> None:
     """The config, and what changes it."""
@@ -62,8 +64,8 @@ def run(main: Callable[[], None]) -> None:
 def _raised_by_package(error: BaseException | None) -> bool:
     """Whether the package raised this error itself, also if a registry wrapped it on its way."""
     while error is not None:
-        origin = traceback.extract_tb(error.__traceback__)[-1].filename
-        if 'effformer_dense' in Path(origin).parts:
+        origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+        if origin.resolve().is_relative_to(PACKAGE):
             return True
         error = error.__context__
     return False

@@ -31,8 +31,9 @@ def main() -> None:
         options, EvaluationOptions(args.checkpoint, args.show_dir, args.show_count, args.score_threshold)
     )
     print('\n'.join(f'{name}: {value:.4f}' for name, value in metrics.items()))
+    print(f'Checkpoint: {args.checkpoint}')
     if args.show_dir:
-        print(f'Pictures: {args.show_dir}')
+        print(f'Pictures:   {args.show_dir}')
 
 
 if __name__ == '__main__':

@@ -26,7 +26,10 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint (default: the last one in the work dir)',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.resume and args.resume.endswith('.py'):
+        parser.error(f'--resume takes a checkpoint; {args.resume} is a config. Name the config before --resume.')
+    return args
 
 
 def main() -> None:
@@ -35,6 +38,7 @@ def main() -> None:
 
     work_dir = train(config_options(args), args.resume)
     print(f'Checkpoints and logs: {work_dir}')
+    print(f'Evaluate and draw:    python tools/test.py {args.config} {work_dir} --show-dir {work_dir}/pictures')
 
 
 if __name__ == '__main__':

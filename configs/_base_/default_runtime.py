@@ -10,7 +10,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-custom_hooks = [dict(type='CheckInvalidLossHook', interval=50)]  # stops at the first loss that is not finite
+custom_hooks = [dict(type='CheckInvalidLossHook', interval=50)]  # looks for a loss that is not finite and stops there
 
 env_cfg = dict(
     cudnn_benchmark=False,

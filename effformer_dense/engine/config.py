@@ -66,9 +66,9 @@ def load_config(options: ConfigOptions) -> Config:
         _drop_pretrained(cfg)
     if options.amp:
         _enable_amp(cfg)
-    if options.launcher == 'none':
+    if options.launcher == 'none' or not torch.cuda.is_available():
         _replace_sync_batch_norm(cfg)
-    elif not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     cfg.launcher = options.launcher
     cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / options.config.stem)
@@ -184,10 +184,10 @@ def _enable_amp(cfg: Config) -> None:
 
 
 def _replace_sync_batch_norm(cfg: Config) -> None:
-    """One process has nothing to synchronise, and SyncBN refuses to train on a CPU."""
+    """A single process has nothing to synchronise, and SyncBN refuses to train on a CPU."""
     found = [path for path, node in walk(cfg.model) if node.get('type') == 'SyncBN']
     for _, node in walk(cfg.model):
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
     if found:
-        print_log(f'One process: SyncBN replaced by BN in {", ".join(found)}.', 'current')
+        print_log(f'One process or no GPU: SyncBN replaced by BN in {", ".join(found)}.', 'current')

@@ -13,7 +13,7 @@ from mmengine.utils import import_modules_from_strings
 from .checks import check_run
 from .config import ConfigOptions, load_config
 from .pictures_hook import PICTURES_HOOK
-from .weights import find_checkpoint, load_weights
+from .weights import find_checkpoint, load_weights, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     if resume is not None:
         cfg.resume = True
         cfg.load_from = str(find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume)))
+        read_checkpoint(Path(cfg.load_from))
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         find_checkpoint(Path(cfg.load_from))
     Runner.from_cfg(cfg).train()

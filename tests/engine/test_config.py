@@ -133,10 +133,11 @@ def test_missing_and_broken_configs_are_named(tmp_path: Path) -> None:
         load_config(ConfigOptions(broken))
 
 
-def test_one_process_trades_sync_batch_norm_for_batch_norm() -> None:
+def test_one_process_trades_sync_batch_norm_for_batch_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ['model.backbone.norm_cfg.type=SyncBN']
     path = CONFIGS / 'maskrcnn_v2_l_coco.py'
     assert load_config(ConfigOptions(path, cfg_options=overrides)).model.backbone.norm_cfg.type == 'BN'
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
     many = load_config(ConfigOptions(path, cfg_options=overrides, launcher='pytorch'))
     assert many.model.backbone.norm_cfg.type == 'SyncBN'
 

@@ -6,7 +6,9 @@ with the backbones, and the ``timm://`` checkpoint scheme.
 
 try:
     import mmengine  # noqa: F401
-except ImportError as error:
+except ModuleNotFoundError as error:
+    if error.name != 'mmengine':
+        raise
     raise ImportError(
         'effformer_dense needs MMEngine, which is not installed. Install the maintained fork, which is what we test: '
         '`pip install onedl-mmengine`, or the original: `pip install mmengine`. '

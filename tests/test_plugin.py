@@ -16,7 +16,7 @@ from mmengine.runner import save_checkpoint
 
 from tests.helpers import PROJECT_ROOT
 
-# Faster R-CNN from mmdet's parts, without a file of ours.
+# RetinaNet from mmdet's parts, without a file of ours.
 USER_CONFIG = """
 custom_imports = dict(imports=['effformer_dense'], allow_failed_imports=False)
 default_scope = 'mmdet'
@@ -25,9 +25,9 @@ model = dict(
     data_preprocessor=dict(
         type='DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
     ),
-    backbone=dict(type='EfficientFormerV2', arch='s0'),
+    backbone=dict(type='EfficientFormerV2', arch='s1'),
     neck=dict(
-        type='FPN', in_channels=[32, 48, 96, 176], out_channels=32, start_level=1, num_outs=5,
+        type='FPN', in_channels=[32, 48, 120, 224], out_channels=32, start_level=1, num_outs=5,
         add_extra_convs='on_output'
     ),
     bbox_head=dict(

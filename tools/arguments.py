@@ -23,9 +23,10 @@ def add_config_arguments(parser: argparse.ArgumentParser, default_config: Path |
     parser.add_argument(
         '--cfg-options',
         nargs='+',
+        action='extend',
         default=[],
         metavar='KEY=VALUE',
-        help='change entries of the config, e.g. model.backbone.arch=s1 train_dataloader.batch_size=4',
+        help='change entries of the config, e.g. model.backbone.norm_eval=True train_dataloader.batch_size=4',
     )
 
 

@@ -76,7 +76,7 @@ class RelativePositionBias(nn.Module):
 
 
 class TokenAttention(nn.Module):
-    """V1 attention on tokens (arXiv 2206.01191, section 3.2).
+    """V1 attention on tokens (arXiv 2206.01191, "Dimension-consistent design").
 
     Args:
         channels: width of the tokens.
@@ -109,11 +109,11 @@ class TokenAttention(nn.Module):
 
 
 class MapAttention(nn.Module):
-    """V2 attention on maps with talking heads and local V branch (arXiv 2212.08059, section 3.2).
+    """V2 attention on maps with talking heads and local V branch (arXiv 2212.08059, "MHSA improvements").
 
-    With ``stride=2`` it is the stride attention of the 1/16 stage: tokens attend on the halved grid, and the
-    result is upsampled back (section 3.3). Sides may be odd: the halved grid has ``ceil(side / 2)`` cells, and
-    what upsampling adds past the edge is cut off, so that cells keep the places they have on even sides.
+    With ``stride=2`` it is the stride attention of the 1/16 stage ("Attention on higher resolution"): tokens attend on
+    the halved grid, and the result is upsampled back. Sides may be odd: the halved grid has ``ceil(side / 2)`` cells,
+    and what upsampling adds past the edge is cut off, so that cells keep the places they have on even sides.
 
     Args:
         channels: width of the map.
@@ -185,7 +185,9 @@ class LocalGlobalQuery(nn.Module):
 
 
 class DownsamplingAttention(nn.Module):
-    """Attention from every cell of a map to the map of half its sides (arXiv 2212.08059, section 3.4).
+    """Attention from every cell of a map to the map of half its sides.
+
+    One of the two paths of arXiv 2212.08059, "Dual-path attention downsampling".
 
     Args:
         in_channels, out_channels: widths before and after.

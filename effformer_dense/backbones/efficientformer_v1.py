@@ -15,7 +15,7 @@ from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
 
 
 class PoolingBlock(nn.Module):
-    """MB4D block: pooling as token mixer, then an MLP of 1x1 convolutions (section 3.2, equation 3)."""
+    """MB4D block: pooling as token mixer, then an MLP of 1x1 convolutions."""
 
     def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, drop_path: float) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class TokenMlp(nn.Module):
 
 
 class TokenBlock(nn.Module):
-    """MB3D block: attention and MLP on tokens with layer norm (section 3.2, equation 4).
+    """MB3D block: attention and MLP on tokens with layer norm.
 
     Takes and returns maps, so that every block of a stage has the same face.
     """

@@ -14,7 +14,7 @@ from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
 
 
 class FfnBlock(nn.Module):
-    """Unified FFN with residual (section 3.1)."""
+    """Unified FFN with residual, on maps (B, C, H, W)."""
 
     def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, drop_path: float) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class FfnBlock(nn.Module):
 
 
 class AttentionBlock(FfnBlock):
-    """Attention with residual, then the unified FFN."""
+    """Attention with residual, then the unified FFN, on maps (B, C, H, W)."""
 
     def __init__(
         self, channels: int, expansion_ratio: int, norm_cfg: dict, drop_path: float, token_mixer: nn.Module

@@ -79,7 +79,7 @@ class ConvMlp(nn.Module):
     """MLP of 1x1 convolutions on maps; with ``depthwise``, V2's unified FFN.
 
     The unified FFN puts a 3x3 depth-wise convolution between the two, which takes the place of V1's
-    pooling as the local token mixer (arXiv 2212.08059, section 3.1).
+    pooling as the local token mixer (arXiv 2212.08059, "Token mixers vs. feed forward network").
     """
 
     def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, depthwise: bool) -> None:

@@ -4,8 +4,8 @@ Letters: ``R`` side of the base grid the table was learned on; ``h, w`` grid of 
 ``stride`` step between queries in key cells (1 for self-attention, 2 for attention downsampling);
 queries lie at key cells 0, stride, 2 * stride, ...; tokens are numbered row by row.
 
-The table holds one value per head and absolute offset (|dy|, |dx|), as in LeViT (arXiv 2104.01136,
-section 4.3), from which EfficientFormer takes it.
+The table holds one value per head and absolute offset (|dy|, |dx|), as in LeViT (arXiv 2104.01136),
+from which EfficientFormer takes it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ _CUBIC_A = -0.75
 def offset_index(height: int, width: int, stride: int = 1, device: torch.device | None = None) -> Tensor:
     """Flat index ``|dy| * width + |dx|`` of every (query, key) pair.
 
-    The definition that :func:`expand_table` computes without indices; kept for tests and for
-    reading published checkpoints.
+    The definition that :func:`expand_table` computes without indices; published checkpoints hold it as a buffer.
 
     Returns:
         int64 tensor, shape (ceil(height / stride) * ceil(width / stride), height * width).

@@ -47,14 +47,13 @@ def fetch(name: str) -> Path:
         return by_hand
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
     except ImportError as error:
         raise ImportError(
             f'{SCHEME}{name} needs huggingface_hub and safetensors: pip install huggingface_hub safetensors'
         ) from error
     try:
         return Path(hf_hub_download(f'timm/{name}', _FILE))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except Exception as error:  # the hub library passes on whatever its HTTP client raises
         raise FileNotFoundError(
             f'{SCHEME}{name} is not cached and could not be downloaded ({type(error).__name__}). '
             f'Download https://huggingface.co/timm/{name}/resolve/main/{_FILE} on a machine with network '
@@ -78,7 +77,11 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def load_from_timm(filename: str, map_location: str | torch.device | None = None) -> dict[str, Tensor]:
-    """Loader that MMEngine calls for ``timm://`` names; the entries keep timm's layout."""
+    """Loader that MMEngine calls for ``timm://`` names; the entries keep timm's layout.
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`fetch` and :func:`read`.
+    """
     name = re.sub(f'^{re.escape(SCHEME)}', '', filename)
     tensors = read(fetch(name))
     if map_location is None:

@@ -114,6 +114,8 @@ def _manifest(root: Path) -> dict | None:
 
 
 def _put_in_place(fresh: Path, root: Path, wanted: dict) -> None:
+    if _manifest(root) == wanted:
+        return  # another process of the same run was first, and may be reading already
     if root.exists():
         shutil.rmtree(root)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import numpy as np
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 MIN_SIDE_PX = 32
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+_JPEG_START, _PNG_START = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
+#: In the compressed data of a JPEG, 0xff is followed by 0x00, a restart mark or another 0xff; anything else ends it.
+_AFTER_SCAN = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')
 
 
 def find_pictures(source: str) -> list[Path]:
@@ -38,16 +40,47 @@ def find_pictures(source: str) -> list[Path]:
 def truncation(data: bytes) -> str | None:
     """Why encoded bytes cannot be a whole picture; None if nothing speaks against it.
 
-    Decoders fill the missing part of a cut JPEG or PNG with grey and say nothing. Both formats mark their end, and
-    the mark cannot appear inside the compressed data.
+    Decoders fill the missing part of a cut JPEG or PNG with grey and say nothing. Both formats mark their end; what
+    follows it (phones append short films) does not matter.
     """
     if not data:
         return 'the file is empty'
-    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    if data.startswith(_JPEG_START) and not _jpeg_ends(data):
         return 'the JPEG data is truncated'
-    if data.startswith(_PNG_START) and _PNG_END not in data[-64:]:
+    if data.startswith(_PNG_START) and not _png_ends(data):
         return 'the PNG data is truncated'
     return None
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Walk from segment to segment (ITU T.81, annex B) to the end mark."""
+    place = 2
+    while place + 4 <= len(data) or data[place : place + 2] == b'\xff\xd9':
+        if data[place] != 0xFF:
+            return True  # not the structure we know: leave the verdict to the decoder
+        marker = data[place + 1]
+        if marker == 0xD9:  # end of image
+            return True
+        if marker == 0xFF:  # fill byte
+            place += 1
+            continue
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], 'big')
+        if marker == 0xDA:  # start of scan: compressed data follows the segment
+            following = _AFTER_SCAN.search(data, place)
+            if following is None:
+                return False
+            place = following.start()
+    return False
+
+
+def _png_ends(data: bytes) -> bool:
+    """Walk from chunk to chunk (length, type, data, checksum) to IEND."""
+    place = len(_PNG_START)
+    while place + 12 <= len(data):
+        if data[place + 4 : place + 8] == b'IEND':
+            return True
+        place += 12 + int.from_bytes(data[place : place + 4], 'big')
+    return False
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -108,7 +108,7 @@ def _inside_polygon(u: np.ndarray, v: np.ndarray, corners: int) -> np.ndarray:
 
 
 def _inside_star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Five-pointed star: radius falls linearly from 1 at a point to 0.42 between points."""
+    """Five-pointed star: radius falls from 1 at a point to 0.42 between points."""
     radius, phase = np.hypot(u, v), np.arctan2(v, u) % (2 * math.pi / 5)
     from_point = np.abs(phase - math.pi / 5) / (math.pi / 5)  # 1 at a point, 0 between two
     return radius <= 0.42 + 0.58 * from_point**1.5

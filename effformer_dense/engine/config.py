@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
-import tokenize
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,16 +60,19 @@ def load_config(options: ConfigOptions) -> Config:
     _check_top_level_keys(cfg)
     for key, value in _parse_overrides(options.cfg_options).items():
         _check_override(cfg, key)
-        cfg.merge_from_dict({key: value})
-    _set_data_root(cfg, options.data_root)
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError, ValueError, IndexError) as error:
+            raise ValueError(f'--cfg-options {key}={value!r} cannot be applied: {error}') from error
+    _set_data_roots(cfg, options.data_root)
     if options.from_scratch:
         _drop_pretrained(cfg)
     if options.amp:
         _enable_amp(cfg)
-    if options.launcher == 'none' or not torch.cuda.is_available():
+    if options.launcher == 'none':
         _replace_sync_batch_norm(cfg)
-    if not torch.cuda.is_available():
-        cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    else:
+        _check_launcher(options.launcher)
     cfg.launcher = options.launcher
     cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / options.config.stem)
     return cfg
@@ -96,15 +99,18 @@ def _read(path: Path) -> Config:
         raise ValueError(f'Config {path} does not exist.{hint}')
     try:
         return Config.fromfile(path)
-    except (SyntaxError, tokenize.TokenError, KeyError, TypeError, NameError, OSError, ImportError) as error:
+    except Exception as error:  # a config is a program: whatever it raises, it is the config's
         raise ValueError(f'Config {path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _known_keys() -> list[str]:
+    return [*list(inspect.signature(Runner.__init__).parameters)[1:], *_OTHER_KEYS]
 
 
 def _check_top_level_keys(cfg: Config) -> None:
     """A key that is nearly one that MMEngine reads is a misspelling; others are the config's own variables."""
-    known = [*inspect.signature(Runner.__init__).parameters, *_OTHER_KEYS]
     for key in cfg:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.85)
         if near and near[0] != key:
             raise ValueError(f'Config key {key!r} is read by nothing. Did you mean {near[0]!r}?')
 
@@ -119,17 +125,23 @@ def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
 
 
 def _check_override(cfg: Config, key: str) -> None:
-    """All but the last part of an override must exist; the last must too at the top level."""
+    """An override must change something that is read: all but its last part exists, and the first is no variable."""
     *parents, last = key.split('.')
+    first = parents[0] if parents else last
+    if first not in _known_keys():
+        if first in cfg:
+            raise ValueError(
+                f'--cfg-options {key}: {first} is a variable of the config file, used up when the file was read. '
+                'Override the entry that it went into (below model, train_dataloader, ...), or set it in a config '
+                'of your own.'
+            )
+        raise choice_error('--cfg-options key', first, [known for known in _known_keys() if known in cfg])
     node: Any = cfg
     for depth, part in enumerate(parents):
         keys = _keys(node)
         if part not in keys:
             raise choice_error(f'Part {depth + 1} of --cfg-options {key}', part, keys)
         node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
-    keys = _keys(node)
-    if not parents and last not in keys and last not in inspect.signature(Runner.__init__).parameters:
-        raise choice_error('--cfg-options key', last, keys)
 
 
 def _keys(node: Any) -> list[str]:
@@ -138,31 +150,47 @@ def _keys(node: Any) -> list[str]:
     return [str(key) for key in node] if isinstance(node, (dict, Config)) else []
 
 
-def _set_data_root(cfg: Config, data_root: Path | None) -> None:
-    """Make data paths absolute: from ``data_root``, else the current directory, else the project."""
-    old_root = _root_of(cfg)
+def _set_data_roots(cfg: Config, data_root: Path | None) -> None:
+    """Make data paths absolute: from ``data_root``, else the current directory, else the project.
+
+    Raises:
+        ValueError: ``data_root`` is given and the config has none that it could replace, or several.
+    """
+    old_roots = {node['data_root'] for name in DATALOADERS for _, node in walk(cfg.get(name)) if node.get('data_root')}
+    if data_root is not None and len(old_roots) != 1:
+        there = ', '.join(sorted(old_roots)) or 'none'
+        raise ValueError(
+            f'--data-root takes the place of one data_root, and the config has {there}. '
+            'Set each with --cfg-options train_dataloader.dataset.data_root=... and so on.'
+        )
     for name in (*DATALOADERS, *EVALUATORS):
         for _, node in walk(cfg.get(name)):
             for key in ('data_root', 'ann_file'):
                 if isinstance(node.get(key), str):
-                    node[key] = _resolve(node[key], old_root, data_root)
+                    node[key] = _resolve(node[key], old_roots, data_root)
 
 
-def _root_of(cfg: Config) -> str | None:
-    """The ``data_root`` that a config was written with."""
-    roots = [node['data_root'] for name in DATALOADERS for _, node in walk(cfg.get(name)) if 'data_root' in node]
-    return cfg.get('data_root') or (roots[0] if roots else None)
+def _resolve(value: str, old_roots: set[str], data_root: Path | None) -> str:
+    """``value`` if it is no path under one of ``old_roots``; otherwise the same path where the data is."""
+    for old_root in old_roots:
+        if Path(value).is_relative_to(old_root):
+            here = Path(old_root).absolute()
+            new_root = data_root or (here if here.exists() else PROJECT_ROOT / old_root)
+            return str(new_root.absolute() / Path(value).relative_to(old_root))
+    return value
 
 
-def _resolve(value: str, old_root: str | None, data_root: Path | None) -> str:
-    """``value`` if it is a path under ``old_root``, moved to where the data is; otherwise unchanged."""
-    if old_root is None or not Path(value).is_relative_to(old_root):
-        return value
-    inside = Path(value).relative_to(old_root)
-    if data_root is not None:
-        return str(data_root.absolute() / inside)
-    here = Path(old_root).absolute()
-    return str((here if here.exists() else PROJECT_ROOT / old_root) / inside)
+def _check_launcher(launcher: str) -> None:
+    """Several processes need GPUs and somebody to start them."""
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.'
+        )
+    if launcher == 'pytorch' and not {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} <= set(os.environ):
+        raise ValueError(
+            '--launcher pytorch is for processes that torchrun starts: '
+            'torchrun --nproc_per_node=GPUS tools/train.py CONFIG --launcher pytorch'
+        )
 
 
 def _drop_pretrained(cfg: Config) -> None:
@@ -190,4 +218,4 @@ def _replace_sync_batch_norm(cfg: Config) -> None:
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
     if found:
-        print_log(f'One process or no GPU: SyncBN replaced by BN in {", ".join(found)}.', 'current')
+        print_log(f'One process: SyncBN replaced by BN in {", ".join(found)}.', 'current')

@@ -20,7 +20,9 @@ from rich.progress import track
 from torch import nn
 
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
-from .checks import check_arguments, find_component
+from .check_arguments import check_arguments, find_component
+from .check_data import leaf_datasets
+from .checks import check_backbone
 from .config import ConfigOptions, load_config
 from .draw import draw_sample
 from .results import instance_annotations, predictions_table
@@ -49,12 +51,16 @@ class InferOptions:
 
 
 class Predictor:
-    """A model with its test pipeline, from config and checkpoint."""
+    """A model with its test pipeline, from config and checkpoint.
+
+    Raises:
+        ValueError: the checkpoint does not fit, or the device cannot be used.
+    """
 
     def __init__(self, cfg: Config, checkpoint: Path, device: str | None = None) -> None:
-        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        self.device = _device(device)
         model: nn.Module = MODELS.build(cfg.model)
-        meta = load_weights(model, checkpoint)
+        meta = load_weights(model, checkpoint).get('meta', {})
         self.model = revert_sync_batchnorm(model).to(self.device).eval()
         self.dataset_meta = _dataset_meta(cfg, meta)
         self.pipeline = Compose([step for step in _test_pipeline(cfg) if 'LoadAnnotations' not in step['type']])
@@ -84,20 +90,34 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
     check_arguments(cfg)
+    check_backbone(cfg.model, with_weights=False)
     predictor = Predictor(cfg, checkpoint, infer_options.device)
     visualizer = _visualizer(cfg, predictor.dataset_meta)
-    targets = _targets(paths, infer_options.out_dir / 'pictures')
+    folder = infer_options.out_dir / 'pictures'
+    targets = _targets(paths, folder)
     images, annotations = [], []
     for image_id, path in enumerate(track(paths, description='Predicting')):
         image = read_picture(path)
         sample = predictor(path, image_id).cpu()
         draw_sample(visualizer, image[..., ::-1], sample, targets[path], infer_options.score_threshold)
-        images.append({'id': image_id, 'file_name': path.name, 'height': image.shape[0], 'width': image.shape[1]})
+        name = (targets[path].parent.relative_to(folder) / path.name).as_posix()
+        images.append({'id': image_id, 'file_name': name, 'height': image.shape[0], 'width': image.shape[1]})
         annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
     if hasattr(sample, 'pred_instances'):
         table = predictions_table(images, annotations, predictor.dataset_meta)
         _write_json(infer_options.out_dir / 'predictions.json', table)
     return infer_options.out_dir
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f'Device {name!r} cannot be used: {str(error).splitlines()[0]}') from error
+    return device
 
 
 def _usable(paths: list[Path], skip_bad: bool) -> list[Path]:
@@ -126,17 +146,14 @@ def _targets(paths: list[Path], folder: Path) -> dict[Path, Path]:
 
 
 def _test_pipeline(cfg: Config) -> list[dict]:
-    dataset: Any = cfg.test_dataloader.dataset
-    while 'pipeline' not in dataset:
-        dataset = dataset['dataset']
-    return dataset['pipeline']
+    return next(leaf_datasets(cfg.test_dataloader.dataset))['pipeline']
 
 
 def _dataset_meta(cfg: Config, meta: dict[str, Any]) -> dict[str, Any]:
     """Classes and palette: the checkpoint's own if it has them, else those of the config's test data set."""
     if meta.get('dataset_meta', {}).get('classes'):
         return dict(meta['dataset_meta'])
-    dataset = cfg.test_dataloader.dataset
+    dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
     known = getattr(find_component(DATASETS, dataset['type']), 'METAINFO', {})
     return {**known, **(dataset.get('metainfo') or {})}
 

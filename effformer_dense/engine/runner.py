@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
@@ -53,17 +53,21 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         The work dir.
 
     Raises:
-        ValueError, FileNotFoundError: see :func:`.checks.check_run` and :func:`.weights.find_checkpoint`.
+        ValueError, FileNotFoundError: see :func:`.checks.check_run`, :func:`.weights.load_weights`.
     """
     if resume is not None:
         options = replace(options, from_scratch=True)  # the checkpoint brings every weight
     cfg = prepare(options, ('train', 'val'))
     if resume is not None:
-        cfg.resume = True
-        cfg.load_from = str(find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume)))
-        read_checkpoint(Path(cfg.load_from))
+        checkpoint = find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume))
+        if 'optimizer' not in load_weights(MODELS.build(cfg.model), checkpoint):
+            raise ValueError(
+                f'{checkpoint} holds weights only, no state of a training to go on from. '
+                f'To start from its weights: --cfg-options load_from={checkpoint}'
+            )
+        cfg.resume, cfg.load_from = True, str(checkpoint)
     elif cfg.get('load_from') and '://' not in cfg.load_from:
-        find_checkpoint(Path(cfg.load_from))
+        read_checkpoint(find_checkpoint(Path(cfg.load_from)))
     Runner.from_cfg(cfg).train()
     return Path(cfg.work_dir)
 
@@ -79,6 +83,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     """
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = prepare(options, ('test',))
+    load_weights(MODELS.build(cfg.model), checkpoint)  # a misfit shows before a work dir is made
     if evaluation.show_dir is not None:
         hook = dict(
             type=PICTURES_HOOK,

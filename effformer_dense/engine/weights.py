@@ -6,8 +6,9 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from ..checkpoint import load_report
 
@@ -31,44 +32,55 @@ def find_checkpoint(path: Path) -> Path:
     return found
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """Checkpoint as MMEngine reads it, on the CPU.
+
+    Args:
+        path: a file, or a URL that MMEngine understands.
 
     Raises:
         ValueError: the file is truncated, empty, or no checkpoint.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as error:
-        size = path.stat().st_size
+    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError, AttributeError) as error:
+        size = f' ({Path(path).stat().st_size:,} bytes)' if Path(path).is_file() else ''
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f'{path} ({size:,} bytes) is no readable checkpoint: {reason} Copy or download it again.'
-        ) from error
+        raise ValueError(f'{path}{size} is no readable checkpoint: {reason} Copy or download it again.') from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint.')
     return checkpoint
 
 
+def weights_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights in a checkpoint, which MMEngine keeps beside optimiser and history."""
+    return checkpoint.get('state_dict', checkpoint)
+
+
 def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
     """Load a whole detector or segmentor; every entry must find its place.
 
+    Args:
+        model: with or without a wrapper for several GPUs.
+        path: checkpoint.
+
     Returns:
-        The checkpoint's ``meta``.
+        The checkpoint.
 
     Raises:
         ValueError: not readable, of another variant, or with entries missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(path)
-    state_dict = checkpoint.get('state_dict', checkpoint)
+    state_dict = weights_of(checkpoint)
+    inner = model.module if is_model_wrapper(model) else model
     try:
-        result = model.load_state_dict(state_dict, strict=False)
+        result = inner.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
-        report = load_report(state_dict, model.state_dict())
+        report = load_report(state_dict, inner.state_dict())
         raise ValueError(f'{path} does not fit the config: {report.summary()}') from error
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
     if result.missing_keys or result.unexpected_keys:
-        report = load_report(state_dict, model.state_dict())
+        report = load_report(state_dict, inner.state_dict())
         raise ValueError(f'{path} does not fit the config: {report.summary()} Use the config it was trained with.')
-    return checkpoint.get('meta', {})
+    return checkpoint

@@ -122,9 +122,13 @@ def test_checkpointing_changes_nothing_but_memory(small: Variant) -> None:
     thrifty = build(small, drop_path_rate=0.3, with_cp=True).train()
     thrifty.load_state_dict(plain.state_dict())
     images = torch.randn(2, 3, 64, 96)
+    calls = {plain: 0, thrifty: 0}
+    for net in calls:
+        net.stages[3].blocks[-1].mlp.register_forward_hook(lambda *_, net=net: calls.update({net: calls[net] + 1}))
     for net in (plain, thrifty):
         torch.manual_seed(1)
         sum(f.square().mean() for f in net(images)).backward()
+    assert (calls[plain], calls[thrifty]) == (1, 2), 'recomputed once'
     for (name, p), q in zip(plain.named_parameters(), thrifty.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, msg=name)
     # Recomputation must not count a batch into the running statistics twice.

@@ -84,7 +84,7 @@ def test_portrait_is_the_transpose_of_landscape(table: Tensor, mode: str, stride
 
 
 def test_matrix_mode_scrambles_portrait_where_offset_space_does_not(table: Tensor) -> None:
-    """Why `matrix` is legacy: rows of another length fall out of step (correlations in the project's facts)."""
+    """Why `matrix` is legacy: with another number of token rows, its parts fall out of step (docs/bias.md)."""
     smooth = torch.exp(-torch.cartesian_prod(torch.arange(25.0), torch.arange(25.0)).norm(dim=1) / 5).reshape(1, 25, 25)
 
     def agreement(size: tuple[int, int]) -> float:

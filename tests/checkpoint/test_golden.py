@@ -39,7 +39,8 @@ def _compare(net: torch.nn.Module, golden: ModuleType, name: str) -> None:
         for feature, precise, stage in zip(features, reference, stages, strict=True):
             assert list(feature.shape) == stage['shape']
             values, truth = golden.samples(feature.numpy()), golden.samples(precise.numpy())
-            rounding = np.abs(values - truth).max() + 1e-6
+            amplified = np.abs(values - truth).max() if name == 'official_imagenet_v2_s2' else 0.0
+            rounding = amplified + 1e-6
             deviation = np.abs(values - np.array(stage['samples'])).max()
             assert deviation < 1e-4 * stage['std'] + rounding, (size, stage['shape'])
             assert float(feature.mean()) == pytest.approx(stage['mean'], abs=1e-4 * stage['std'])

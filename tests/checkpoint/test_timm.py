@@ -84,6 +84,18 @@ def test_without_network_the_error_says_which_file_to_put_where(offline: Path) -
     assert '--from-scratch' in message
 
 
+def test_any_failure_of_the_network_says_so_too(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ProxyError(Exception):
+        """As HTTP clients raise it: no OSError, no error of the hub library."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ProxyError
+
+    monkeypatch.setattr('huggingface_hub.hf_hub_download', fail)
+    with pytest.raises(FileNotFoundError, match=r'could not be downloaded \(ProxyError\)'):
+        fetch('efficientformerv2_s0')
+
+
 def test_a_name_may_leave_out_its_tag_and_a_wrong_one_gets_a_hint() -> None:
     assert full_name('efficientformer_l1') == 'efficientformer_l1.snap_dist_in1k'
     with pytest.raises(ValueError, match=r"Did you mean 'efficientformerv2_s0.snap_dist_in1k'"):

@@ -7,14 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from effformer_dense import EfficientFormerV2
 from effformer_dense.data.coco_layout import ShapesSpec, ensure_shapes
 from effformer_dense.data.shapes import CLASSES
-from effformer_dense.engine.checks import check_dataset, check_num_classes, check_pretrained, read_annotations
+from effformer_dense.engine.check_data import check_dataset, check_evaluator, check_num_classes, read_annotations
+from effformer_dense.engine.checks import check_backbone, check_run
+from effformer_dense.engine.config import ConfigOptions, load_config
 from tests.helpers import PROJECT_ROOT
 
+DEMO = PROJECT_ROOT / 'configs' / 'maskrcnn_v2_s0_shapes.py'
 COCO_LIKE = dict(
     type='CocoDataset', ann_file='annotations/val.json', data_prefix=dict(img='val/'), metainfo=dict(classes=CLASSES)
 )
@@ -104,10 +109,77 @@ def test_num_classes_that_disagrees(dataset: dict) -> None:
     check_num_classes(model, dataset)
 
 
-def test_pretrained_file_that_is_missing() -> None:
-    model = dict(backbone=dict(type='X', init_cfg=dict(type='Pretrained', checkpoint='gone.pth')))
-    with pytest.raises(ValueError, match=r'gone.pth does not exist.*--cfg-options model.backbone.*--from-scratch'):
-        check_pretrained(model)
+def test_other_heads_may_have_other_counts(dataset: dict) -> None:
+    check_num_classes(dict(rpn_head=dict(num_classes=1), semantic_head=dict(num_classes=183)), dataset)
+
+
+def test_one_string_of_classes_is_refused(dataset: dict) -> None:
+    with pytest.raises(ValueError, match=r"metainfo\.classes must be a list of names.*'disc'"):
+        check_dataset({**dataset, 'metainfo': dict(classes='disc')})
+
+
+def test_evaluator_file_that_is_missing() -> None:
+    with pytest.raises(ValueError, match=r'val_evaluator.ann_file gone.json does not exist'):
+        check_evaluator(dict(type='CocoMetric', ann_file='gone.json'), 'val_evaluator')
+
+
+def test_generated_splits_of_one_folder_must_agree(tmp_path: Path) -> None:
+    options = ['train_dataloader.dataset.shapes.seed=1']
+    cfg = load_config(ConfigOptions(DEMO, cfg_options=options, data_root=tmp_path / 'shapes'))
+    init_default_scope('mmdet')
+    with pytest.raises(ValueError, match=r"val_dataloader.dataset.shapes .*'seed': 0.*'seed': 1"):
+        check_run(cfg, ('train', 'val'))
+
+
+def test_misspelt_field_of_the_shapes(tmp_path: Path) -> None:
+    from effformer_dense.data.datasets import ShapesCocoDataset
+
+    with pytest.raises(ValueError, match=r"'sed'.*Did you mean 'seed'"):
+        ShapesCocoDataset.prepare(str(tmp_path / 'shapes'), dict(sed=1))
+
+
+def _model(**init: object) -> dict:
+    return dict(backbone=dict(type='EfficientFormerV2', arch='s0', init_cfg=dict(type='Pretrained', **init)))
+
+
+def test_pretrained_weights_are_looked_at_before_training(tmp_path: Path) -> None:
+    gone = tmp_path / 'gone.pth'
+    with pytest.raises(ValueError, match=r'gone.pth do not exist.*--cfg-options model.backbone.*--from-scratch'):
+        check_backbone(_model(checkpoint=str(gone)), with_weights=True)
+    check_backbone(_model(checkpoint=str(gone)), with_weights=False)
+
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(b'PK broken')
+    with pytest.raises(ValueError, match=r'weights.pth \(9 bytes\) is no readable checkpoint'):
+        check_backbone(_model(checkpoint=str(path)), with_weights=True)
+    torch.save({'layer1.weight': torch.ones(1)}, path)
+    with pytest.raises(ValueError, match=r'None of these 1 entries \(layer1.weight'):
+        check_backbone(_model(checkpoint=str(path)), with_weights=True)
+    torch.save(EfficientFormerV2('s1').state_dict(), path)
+    with pytest.raises(ValueError, match='These weights are of EfficientFormerV2 s1'):
+        check_backbone(_model(checkpoint=str(path)), with_weights=True)
+
+
+def test_pretrained_weights_in_their_usual_wrappings_pass(tmp_path: Path) -> None:
+    state = EfficientFormerV2('s0').state_dict()
+    path = tmp_path / 'weights.pth'
+    whole = {f'backbone.{key}': value for key, value in state.items()}
+    for content, options in [
+        (state, {}),
+        ({'model': state}, {}),
+        ({'state_dict': state, 'meta': {}}, {}),
+        (whole, dict(prefix='backbone.')),
+    ]:
+        torch.save(content, path)
+        check_backbone(_model(checkpoint=str(path), **options), with_weights=True)
+    with pytest.raises(ValueError, match=r"add prefix='backbone.' to init_cfg"):
+        check_backbone(_model(checkpoint=str(path)), with_weights=True)
+
+
+def test_channels_of_the_neck_follow_the_variant() -> None:
+    model = dict(backbone=dict(type='EfficientFormerV2', arch='s1'), neck=dict(in_channels=[32, 48, 96, 176]))
+    with pytest.raises(ValueError, match=r'model.neck.in_channels=\[32,48,120,224\]'):
+        check_backbone(model, with_weights=False)
 
 
 def test_the_real_pictures_pass_with_the_published_config(coco_root: Path) -> None:
@@ -120,19 +192,6 @@ def test_the_real_pictures_pass_with_the_published_config(coco_root: Path) -> No
             data_prefix=dict(img='val2017/'),
         )
     )
-
-
-def test_tool_reports_a_mistake_in_one_message(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    command = [sys.executable, str(PROJECT_ROOT / 'tools' / 'train.py'), 'configs/maskrcnn_v2_s0_coco.py']
-    options = ['--data-root', str(tmp_path / 'nowhere'), '--work-dir', str(tmp_path / 'work')]
-    done = subprocess.run([*command, *options], cwd=PROJECT_ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert 'Traceback' not in done.stderr
-    assert f'Error: Data set folder {tmp_path / "nowhere"} does not exist' in done.stderr
-    assert not (tmp_path / 'work').exists(), 'nothing is left behind'
 
 
 def test_pictures_of_every_kind_decode(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from effformer_dense.engine.checks import check_arguments
+from effformer_dense.engine.check_arguments import check_arguments
 from effformer_dense.engine.config import ConfigOptions, load_config, walk
 from effformer_dense.variants import Variant
 from tests.helpers import PROJECT_ROOT, build
@@ -79,11 +79,13 @@ def test_relative_data_root_is_found_from_any_directory(tmp_path: Path, monkeypa
 
 def test_overrides_change_values_lists_and_new_arguments() -> None:
     overrides = ['model.backbone.with_cp=True', 'model.neck.in_channels=[1,2,3,4]', 'train_dataloader.batch_size=3']
-    cfg = load_config(ConfigOptions(DEMO, cfg_options=[*overrides, 'train_pipeline.0.imdecode_backend=pillow']))
+    cfg = load_config(
+        ConfigOptions(DEMO, cfg_options=[*overrides, 'val_dataloader.dataset.pipeline.0.imdecode_backend=pillow'])
+    )
     assert cfg.model.backbone.with_cp is True
     assert cfg.model.neck.in_channels == [1, 2, 3, 4]
     assert cfg.train_dataloader.batch_size == 3
-    assert cfg.train_pipeline[0].imdecode_backend == 'pillow'
+    assert cfg.val_dataloader.dataset.pipeline[0].imdecode_backend == 'pillow'
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,11 @@ def test_overrides_change_values_lists_and_new_arguments() -> None:
         ('model.backbon.arch=s1', "'backbon'.*Did you mean 'backbone'"),
         ('train_dataloder.batch_size=2', "'train_dataloder'.*Did you mean 'train_dataloader'"),
         ('modle=1', "'modle'.*Did you mean 'model'"),
-        ('train_pipeline.9.type=X', "'9'"),
+        ('train_dataloader.dataset.pipeline.9.type=X', "'9'"),
+        ('data_root=elsewhere', 'data_root is a variable of the config file'),
+        ('train_pipeline.0.type=X', 'train_pipeline is a variable of the config file'),
+        ('max_epochs=1', 'max_epochs is a variable of the config file'),
+        ('optim_wrapper.clip_grad.max_norm.deeper=1', 'deeper|max_norm'),
         ('model.backbone', 'takes KEY=VALUE'),
     ],
 )
@@ -116,6 +122,11 @@ def test_misspelt_component_argument_is_refused() -> None:
         ('model.roi_head.bbox_head.fc_out_chanels=9', "'fc_out_chanels'.*Did you mean 'fc_out_channels'"),
         ('train_dataloader.dataset.pipeline.0.to_flot32=True', "'to_flot32'.*Did you mean 'to_float32'"),
         ('train_dataloader.batch_sise=2', "train_dataloader must.*'batch_sise'.*Did you mean 'batch_size'"),
+        ('train_cfg.max_epoch=3', "'max_epoch'.*Did you mean 'max_epochs'"),
+        ('optim_wrapper.optimizer.weight_decya=0', "'weight_decya'.*Did you mean 'weight_decay'"),
+        ('default_hooks.logger.intervall=5', "'intervall'.*Did you mean 'interval'"),
+        ('randomness.sed=5', "'sed'.*Did you mean 'seed'"),
+        ('model.backbone.type=EfficientFormer2', "'EfficientFormer2' is registered nowhere. Did you mean"),
         ('val_evaluator.metrics=bbox', "Argument of CocoMetric.*'metrics'.*Did you mean 'metric'"),
     ]:
         cfg = load_config(ConfigOptions(DEMO, cfg_options=[override]))
@@ -138,6 +149,10 @@ def test_one_process_trades_sync_batch_norm_for_batch_norm(monkeypatch: pytest.M
     path = CONFIGS / 'maskrcnn_v2_l_coco.py'
     assert load_config(ConfigOptions(path, cfg_options=overrides)).model.backbone.norm_cfg.type == 'BN'
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    with pytest.raises(ValueError, match='torchrun'):
+        load_config(ConfigOptions(path, launcher='pytorch'))
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
+        monkeypatch.setenv(name, '0')
     many = load_config(ConfigOptions(path, cfg_options=overrides, launcher='pytorch'))
     assert many.model.backbone.norm_cfg.type == 'SyncBN'
 
@@ -149,3 +164,50 @@ def test_amp_on_a_cpu_is_refused() -> None:
         pytest.skip('needs a machine without a GPU')
     with pytest.raises(ValueError, match='--amp needs a GPU'):
         load_config(ConfigOptions(DEMO, amp=True))
+
+
+def test_launcher_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    with pytest.raises(ValueError, match='--launcher slurm needs GPUs'):
+        load_config(ConfigOptions(DEMO, launcher='slurm'))
+
+
+def test_keys_that_builders_take_away_are_no_mistakes() -> None:
+    """What mmdet's and mmseg's own base configs write, and constructors never see."""
+    cfg = load_config(ConfigOptions(DEMO))
+    init_default_scope(cfg.default_scope)
+    norm_cfg = dict(type='SyncBN', requires_grad=True)
+    cfg.merge_from_dict(
+        {
+            'model.backbone.norm_cfg': norm_cfg,
+            'model.neck.norm_cfg': norm_cfg,
+            'model.neck.upsample_cfg': dict(mode='nearest'),
+            'model.roi_head.mask_head.upsample_cfg': dict(type='deconv', scale_factor=2),
+            'train_dataloader.num_batch_per_epoch': 3,
+            'param_scheduler.1.convert_to_iter_based': True,
+        }
+    )
+    check_arguments(cfg)
+
+
+@pytest.mark.parametrize('family', ['mmdet', 'mmseg'])
+def test_the_frameworks_own_configs_pass(family: str) -> None:
+    """The check may not stand in the way of configs that are not ours."""
+    import importlib
+
+    folder = Path(importlib.import_module(family).__file__).parent / '.mim' / 'configs'
+    names = {
+        'mmdet': ['mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'retinanet/retinanet_r50_fpn_1x_coco.py'],
+        'mmseg': ['sem_fpn/fpn_r50_4xb4-160k_ade20k-512x512.py', 'upernet/upernet_r50_4xb4-160k_ade20k-512x512.py'],
+    }[family]
+    for name in names:
+        cfg = Config.fromfile(folder / name)
+        init_default_scope(family)
+        check_arguments(cfg)
+
+
+def test_data_root_that_could_replace_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'config.py'
+    path.write_text('model = dict()\ntrain_dataloader = dict(dataset=dict(type="X"))\n')
+    with pytest.raises(ValueError, match='the config has none'):
+        load_config(ConfigOptions(path, data_root=tmp_path))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import MODELS
+from mmengine.runner import set_random_seed
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -14,7 +16,7 @@ from effformer_dense.data.shapes import CLASSES
 from effformer_dense.engine.config import ConfigOptions
 from effformer_dense.engine.infer import InferOptions, infer
 from effformer_dense.engine.results import category_ids
-from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
+from effformer_dense.engine.runner import EvaluationOptions, evaluate, prepare, train
 from effformer_dense.engine.weights import find_checkpoint, read_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -45,18 +47,35 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     assert resumed['meta']['dataset_meta']['classes'] == CLASSES
 
 
-def test_training_changes_every_trainable_weight(trained: tuple[ConfigOptions, Path]) -> None:
-    from mmengine.registry import MODELS
-
-    from effformer_dense.engine.runner import prepare
-
+def test_training_moves_every_weight_of_the_backbone(trained: tuple[ConfigOptions, Path]) -> None:
+    """From the same seed, nothing that learns stays where it started."""
     options, work_dir = trained
-    torch.manual_seed(0)
-    fresh = MODELS.build(prepare(options, ()).model)
+    cfg = prepare(options, ())
+    set_random_seed(cfg.randomness.seed)
+    fresh = MODELS.build(cfg.model)
     fresh.init_weights()
     loaded = read_checkpoint(find_checkpoint(work_dir))['state_dict']
-    scales = [name for name, _ in fresh.named_parameters() if name.endswith('layer_scale_2.weight')]
-    assert scales and all((loaded[name] != 0.5).any() for name in scales)
+    still = [
+        name
+        for name, parameter in fresh.backbone.named_parameters()
+        if 'bias.table' not in name and torch.equal(loaded[f'backbone.{name}'], parameter)
+    ]
+    assert still == []
+
+
+def test_resume_refuses_what_is_no_training(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    options, work_dir = trained
+    weights = tmp_path / 'weights.pth'
+    torch.save({'state_dict': read_checkpoint(find_checkpoint(work_dir))['state_dict']}, weights)
+    with pytest.raises(ValueError, match='holds weights only'):
+        train(options, resume=str(weights))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r'\(1,000 bytes\) is no readable checkpoint'):
+        train(options, resume=str(weights))
+    fresh = ConfigOptions(options.config, work_dir=tmp_path / 'never')
+    with pytest.raises(ValueError, match='never does not exist'):
+        train(fresh, resume='auto')
+    assert not (tmp_path / 'never').exists()
 
 
 def test_infer_writes_pictures_and_coco_tables(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
@@ -80,6 +99,7 @@ def test_infer_writes_pictures_and_coco_tables(trained: tuple[ConfigOptions, Pat
     assert drawn == ['deep/alpha.png', 'grey.png', 'same.jpg.png', 'same.png.png']
     coco = COCO(str(out / 'predictions.json'))
     assert len(coco.imgs) == 4 and [c['name'] for c in coco.cats.values()] == list(CLASSES)
+    assert sorted(i['file_name'] for i in coco.imgs.values()) == ['deep/alpha.png', 'grey.png', 'same.jpg', 'same.png']
     by_name = {image['file_name']: image for image in coco.imgs.values()}
     assert (by_name['grey.png']['height'], by_name['grey.png']['width']) == (50, 90)
     for annotation in coco.anns.values():

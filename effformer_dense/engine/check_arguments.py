@@ -1,0 +1,107 @@
+"""Misspelt arguments and types anywhere in a config, found before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+
+from mmengine import registry as registries
+from mmengine.config import Config
+from mmengine.registry import Registry
+from torch.utils.data import DataLoader
+
+from ..variants import choice_error
+from .config import DATALOADERS, EVALUATORS, walk
+
+#: Which registries the components of a part of the config come from.
+_SECTIONS: dict[str, tuple[Registry, ...]] = {
+    'model': (registries.MODELS, registries.TASK_UTILS, registries.WEIGHT_INITIALIZERS),
+    **{key: (registries.DATASETS, registries.TRANSFORMS, registries.DATA_SAMPLERS) for key in DATALOADERS},
+    **{key: (registries.METRICS, registries.EVALUATOR) for key in EVALUATORS},
+    'optim_wrapper': (registries.OPTIM_WRAPPERS, registries.OPTIMIZERS),
+    'param_scheduler': (registries.PARAM_SCHEDULERS,),
+    'default_hooks': (registries.HOOKS,),
+    'custom_hooks': (registries.HOOKS,),
+    **{key: (registries.LOOPS,) for key in ('train_cfg', 'val_cfg', 'test_cfg')},
+}
+
+#: Parts that have no type; MMEngine takes what it knows of them and ignores the rest.
+_FIXED_KEYS: dict[str, tuple[str, ...]] = {
+    'auto_scale_lr': ('enable', 'base_batch_size'),
+    'randomness': ('seed', 'diff_rank_seed', 'deterministic'),
+    'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+}
+
+
+def check_arguments(cfg: Config) -> None:
+    """Every argument and type is one that exists, or at least not one letter away from one that does.
+
+    Builders take some keys away before the constructor sees them (``requires_grad`` of a norm, say), so a key that is
+    like none of the accepted ones passes; components of this package take exactly what their signature says.
+
+    Raises:
+        ValueError: a misspelt argument or type, with the name that was probably meant.
+    """
+    for section, keys in _FIXED_KEYS.items():
+        for key in cfg.get(section) or ():
+            if key not in keys:
+                raise choice_error(f'Key of {section}', key, keys)
+    for section, candidates in _SECTIONS.items():
+        for path, node in walk(cfg.get(section), section):
+            component = next(filter(None, (find_component(r, node.get('type')) for r in candidates)), None)
+            if component is None:
+                _check_type(path, node.get('type'), candidates)
+            else:
+                _check_keys(f'Argument of {component.__name__} ({path})', node, component)
+    for section in DATALOADERS:
+        _check_keys(f'Argument of {section}', cfg.get(section) or {}, DataLoader)
+
+
+def find_component(registry: Registry, name: object) -> type | None:
+    """Class that ``name`` stands for in the default scope; None if there is none."""
+    if inspect.isclass(name):
+        return name
+    if not isinstance(name, str):
+        return None
+    with registry.switch_scope_and_registry(None) as scoped:
+        found = scoped.get(name)
+    return found if inspect.isclass(found) else None
+
+
+def _check_keys(what: str, node: Iterable[str], component: type) -> None:
+    accepted = _accepted_arguments(component)
+    if accepted is None:
+        return
+    ours = component.__module__.startswith('effformer_dense.')
+    for key in node:
+        if key in (*accepted, 'type', '_scope_'):
+            continue
+        if ours or difflib.get_close_matches(key, accepted, n=1, cutoff=0.8):
+            raise choice_error(what, key, accepted)
+
+
+def _check_type(path: str, name: object, candidates: tuple[Registry, ...]) -> None:
+    """A type that no registry of its section knows passes unless it is nearly one that they do know."""
+    if not isinstance(name, str):
+        return
+    known: set[str] = set()
+    for registry in candidates:
+        with registry.switch_scope_and_registry(None) as scoped:
+            known.update(scoped.module_dict, registry.module_dict)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    if near and near[0] != name:
+        raise ValueError(f'{path}.type {name!r} is registered nowhere. Did you mean {near[0]!r}?')
+
+
+def _accepted_arguments(component: type) -> list[str] | None:
+    """Names a constructor takes, those that ``**kwargs`` hands to base classes included; None if it takes any."""
+    names: list[str] = []
+    for cls in component.__mro__:
+        if '__init__' not in vars(cls):
+            continue
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        names += [p.name for p in parameters if p.name != 'self' and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names
+    return None

@@ -34,6 +34,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """What training and testing share besides the config."""
     parser.add_argument('--work-dir', type=Path, help='where to write (default: work_dirs/CONFIG)')
     parser.add_argument('--data-root', type=Path, help="folder of the data set (default: the config's data_root)")
+    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)  # passed by torch's launcher
 

@@ -18,7 +18,6 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser, DEFAULT_CONFIG)
     add_run_arguments(parser)
     parser.add_argument('--from-scratch', action='store_true', help='no pretrained weights')
-    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
     parser.add_argument(
         '--resume',
         nargs='?',

@@ -36,7 +36,7 @@ class ConfigOptions:
         work_dir: where to write; None for ``work_dirs/CONFIG`` in the current directory.
         data_root: takes the place of the data sets' ``data_root``.
         from_scratch: drop every pretrained start.
-        amp: mixed precision.
+        amp: mixed precision, in training, validation and testing.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
     """
 
@@ -207,8 +207,12 @@ def _drop_pretrained(cfg: Config) -> None:
 def _enable_amp(cfg: Config) -> None:
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.loss_scale = 'dynamic'
+    if cfg.get('optim_wrapper'):
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    for loop in ('val_cfg', 'test_cfg'):
+        if cfg.get(loop):
+            cfg[loop].fp16 = True
 
 
 def _replace_sync_batch_norm(cfg: Config) -> None:

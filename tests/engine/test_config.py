@@ -166,6 +166,14 @@ def test_amp_on_a_cpu_is_refused() -> None:
         load_config(ConfigOptions(DEMO, amp=True))
 
 
+def test_amp_on_a_gpu_reaches_training_and_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    cfg = load_config(ConfigOptions(DEMO, amp=True))
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert cfg.val_cfg.fp16 and cfg.test_cfg.fp16
+
+
 def test_launcher_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     with pytest.raises(ValueError, match='--launcher slurm needs GPUs'):

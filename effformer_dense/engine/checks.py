@@ -28,9 +28,7 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
         ValueError: anything wrong, with the value and the way out.
         FileNotFoundError: pretrained weights that are neither here nor to be downloaded.
     """
-    for key in ('model', *(f'{split}_dataloader' for split in splits if split != 'val')):
-        if not cfg.get(key):
-            raise ValueError(f'The config has no {key}; is {cfg.filename} one of the bases, to be built on?')
+    check_parts(cfg, ('model', *(f'{split}_dataloader' for split in splits if split != 'val')))
     check_arguments(cfg)
     _check_one_spec_per_folder(cfg)
     for split in splits:
@@ -41,6 +39,17 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
         if split != 'train':
             check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator')
     check_backbone(cfg.model, with_weights='train' in splits)
+
+
+def check_parts(cfg: Config, keys: Sequence[str]) -> None:
+    """The config has the parts that a run cannot do without.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    for key in keys:
+        if not cfg.get(key):
+            raise ValueError(f'The config has no {key}. Is {cfg.filename} one of the bases, to be built on?')
 
 
 def check_backbone(model: dict, with_weights: bool) -> None:

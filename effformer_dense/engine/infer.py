@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from torch import nn
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from .check_arguments import check_arguments, find_component
 from .check_data import leaf_datasets
-from .checks import check_backbone
+from .checks import check_backbone, check_parts
 from .config import ConfigOptions, load_config
 from .draw import draw_sample
 from .results import instance_annotations, predictions_table
@@ -89,6 +90,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     cfg = load_config(options)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
+    check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)
     check_backbone(cfg.model, with_weights=False)
     predictor = Predictor(cfg, checkpoint, infer_options.device)
@@ -138,9 +140,10 @@ def _targets(paths: list[Path], folder: Path) -> dict[Path, Path]:
     parents = {path.parent.absolute() for path in paths}
     common = Path(os.path.commonpath(parents))
     stems = [path.absolute().with_suffix('') for path in paths]
+    counts = Counter(stems)
     targets = {}
     for path, stem in zip(paths, stems, strict=True):
-        name = path.stem if stems.count(stem) == 1 else path.name
+        name = path.stem if counts[stem] == 1 else path.name
         targets[path] = folder / path.absolute().parent.relative_to(common) / f'{name}.png'
     return targets
 

@@ -205,3 +205,9 @@ def test_pictures_of_every_kind_decode(tmp_path: Path) -> None:
         image = LoadImageFromFile()(dict(img_path=str(tmp_path / f'{name}.png')))['img']
         assert image.shape == (40, 40, 3) and image.dtype.name == 'uint8'
         assert image[0, 0, 0] == value
+
+
+def test_a_base_is_no_config_to_run() -> None:
+    cfg = load_config(ConfigOptions(PROJECT_ROOT / 'configs' / '_base_' / 'coco_instance.py'))
+    with pytest.raises(ValueError, match=r'The config has no model. Is .*coco_instance.py one of the bases'):
+        check_run(cfg, ('train',))

@@ -195,7 +195,7 @@ def _check_launcher(launcher: str) -> None:
 
 def _drop_pretrained(cfg: Config) -> None:
     """Remove every pretrained start; other initialisation stays."""
-    for _, node in walk(cfg.model):
+    for _, node in walk(cfg.get('model')):
         init = node.get('init_cfg')
         if isinstance(init, list):
             node['init_cfg'] = [part for part in init if part.get('type') != 'Pretrained']
@@ -217,8 +217,8 @@ def _enable_amp(cfg: Config) -> None:
 
 def _replace_sync_batch_norm(cfg: Config) -> None:
     """A single process has nothing to synchronise, and SyncBN refuses to train on a CPU."""
-    found = [path for path, node in walk(cfg.model) if node.get('type') == 'SyncBN']
-    for _, node in walk(cfg.model):
+    found = [path for path, node in walk(cfg.get('model')) if node.get('type') == 'SyncBN']
+    for _, node in walk(cfg.get('model')):
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
     if found:

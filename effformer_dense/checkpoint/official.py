@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .rename import Rule, close_hole, flat_position, rename, square_table
+from .rename import Rule, close_hole, flat_position, is_conv_mlp, rename, square_table
 
 _LAST_STAGE_BLOCK = r'network\.6\.(\d+)\.'
 
@@ -56,7 +56,7 @@ def official_to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tens
             ignored[key] = reason
             continue
         name = rename(close_hole(key, _LAST_STAGE_BLOCK, hole), _RULES)
-        if _is_conv_mlp(key, state_dict):
+        if is_conv_mlp(key, state_dict):
             name = rename(name, _CONV_MLP_RULES)
         if name.endswith('.bias.table'):
             value = square_table(value, key)
@@ -74,9 +74,3 @@ def _reason_to_ignore(key: str, state_dict: Mapping[str, Tensor]) -> str | None:
     if key.endswith('.attention_biases') and f'{key}_seg' in state_dict:
         return 'unused copy of the ImageNet bias; attention_biases_seg is the live table'
     return None
-
-
-def _is_conv_mlp(key: str, state_dict: Mapping[str, Tensor]) -> bool:
-    """Blocks on maps have 1x1 convolutions in their MLP, V1's token blocks linear layers."""
-    block = re.match(r'(network\.\d+\.\d+)\.mlp\.', key)
-    return block is not None and state_dict[f'{block[1]}.mlp.fc1.weight'].dim() == 4

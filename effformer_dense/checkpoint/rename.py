@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -42,6 +42,12 @@ def close_hole(key: str, pattern: str, hole: int | None) -> str:
     if hole is None or match is None or int(match[1]) < hole:
         return key
     return f'{key[: match.start(1)]}{int(match[1]) - 1}{key[match.end(1) :]}'
+
+
+def is_conv_mlp(key: str, state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether ``key`` lies in an MLP of 1x1 convolutions; V1's token blocks have linear layers in theirs."""
+    block = re.match(r'(.+\.\d+)\.mlp\.', key)
+    return block is not None and state_dict[f'{block[1]}.mlp.fc1.weight'].dim() == 4
 
 
 def square_table(table: Tensor, key: str) -> Tensor:

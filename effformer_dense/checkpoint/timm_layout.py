@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .rename import Rule, close_hole, flat_position, rename, square_table
+from .rename import Rule, close_hole, flat_position, is_conv_mlp, rename, square_table
 
 _LAST_STAGE_BLOCK = r'stages\.3\.blocks\.(\d+)\.'
 
@@ -45,12 +45,7 @@ def timm_to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor],
             ignored[key] = 'derivable index'
         else:
             name = rename(close_hole(key, _LAST_STAGE_BLOCK, hole), _V1_RULES if is_v1 else _V2_RULES)
-            if is_v1 and _is_conv_mlp(key, state_dict):
+            if is_v1 and is_conv_mlp(key, state_dict):
                 name = rename(name, _V1_CONV_MLP_RULES)
             native[name] = square_table(value, key) if name.endswith('.bias.table') else value
     return native, ignored
-
-
-def _is_conv_mlp(key: str, state_dict: Mapping[str, Tensor]) -> bool:
-    block = re.match(r'(stages\.\d+\.blocks\.\d+)\.mlp\.', key)
-    return block is not None and state_dict[f'{block[1]}.mlp.fc1.weight'].dim() == 4

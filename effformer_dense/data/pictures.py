@@ -10,8 +10,9 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
+from ..backbones.base import MIN_SIDE_PX
+
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
-MIN_SIDE_PX = 32
 
 _JPEG_START, _PNG_START = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
 #: In the compressed data of a JPEG, 0xff is followed by 0x00, a restart mark or another 0xff; anything else ends it.

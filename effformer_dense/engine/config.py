@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from ..variants import choice_error
 
@@ -76,6 +78,12 @@ def load_config(options: ConfigOptions) -> Config:
     cfg.launcher = options.launcher
     cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / options.config.stem)
     return cfg
+
+
+def enter_scope(cfg: Config) -> None:
+    """Make the config's framework the default scope, and import what the config asks for."""
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
 
 
 def walk(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:

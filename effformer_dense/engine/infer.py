@@ -13,9 +13,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, VISUALIZERS
 from mmengine.structures import BaseDataElement
-from mmengine.utils import import_modules_from_strings
 from mmengine.visualization import Visualizer
 from rich.progress import track
 from torch import nn
@@ -24,7 +23,7 @@ from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from .check_arguments import check_arguments, find_component
 from .check_data import leaf_datasets
 from .checks import check_backbone, check_parts
-from .config import ConfigOptions, load_config
+from .config import ConfigOptions, enter_scope, load_config
 from .draw import draw_sample
 from .results import instance_annotations, predictions_table
 from .weights import find_checkpoint, load_weights
@@ -88,8 +87,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     checkpoint = find_checkpoint(infer_options.checkpoint)
     paths = _usable(find_pictures(infer_options.pictures), infer_options.skip_bad)
     cfg = load_config(options)
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
+    enter_scope(cfg)
     check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)
     check_backbone(cfg.model, with_weights=False)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 
 from .checks import check_run
-from .config import ConfigOptions, load_config
+from .config import ConfigOptions, enter_scope, load_config
 from .pictures_hook import PICTURES_HOOK
 from .weights import find_checkpoint, load_weights, read_checkpoint
 
@@ -36,8 +35,7 @@ class EvaluationOptions:
 def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
     """Config of a run with scope and imports in place, checked."""
     cfg = load_config(options)
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
+    enter_scope(cfg)
     check_run(cfg, splits)
     return cfg
 

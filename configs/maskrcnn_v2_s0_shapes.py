@@ -9,7 +9,7 @@ heads, 900 iterations of 4. Another backbone is a line: ``model=dict(backbone=di
 
 _base_ = ['_base_/mask_rcnn_fpn_small.py', '_base_/default_runtime.py']
 
-custom_imports = dict(imports=['effformer_dense', 'effformer_dense.data.datasets'], allow_failed_imports=False)
+custom_imports = dict(imports=['effformer_dense', 'effformer_dense.data.shapes_mmdet'], allow_failed_imports=False)
 
 num_classes = 5
 

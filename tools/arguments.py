@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'effformer_dense'
@@ -39,13 +40,24 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)  # passed by torch's launcher
 
 
+def add_window_arguments(parser: argparse.ArgumentParser) -> None:
+    """Sliding window of segmentors."""
+    parser.add_argument(
+        '--window-px',
+        type=int,
+        metavar='SIDE',
+        help='segmentors: predict window by window, for pictures larger than memory allows (512, say)',
+    )
+    parser.add_argument('--stride-px', type=int, metavar='STEP', help='from window to window (default: 2/3 of it)')
+
+
 def config_options(args: argparse.Namespace):
     """:class:`ConfigOptions` of parsed arguments."""
     from effformer_dense.engine.config import ConfigOptions
 
     if getattr(args, 'local_rank', None) is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    names = ('config', 'cfg_options', 'work_dir', 'data_root', 'from_scratch', 'amp', 'launcher')
+    names = [field.name for field in fields(ConfigOptions)]
     return ConfigOptions(**{name: getattr(args, name) for name in names if hasattr(args, name)})
 
 

@@ -8,7 +8,7 @@ python tools/infer.py CONFIG CHECKPOINT 'folder/**/*_left.png'
 import argparse
 from pathlib import Path
 
-from arguments import add_config_arguments, config_options, run
+from arguments import add_config_arguments, add_window_arguments, config_options, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,6 +21,7 @@ def parse_args() -> argparse.Namespace:
         '--score-threshold', type=float, default=0.5, help='lowest score of a drawn instance (default: %(default)s)'
     )
     parser.add_argument('--device', help='torch device (default: a GPU if there is one)')
+    add_window_arguments(parser)
     parser.add_argument('--skip-bad', action='store_true', help='leave out pictures that cannot be used')
     return parser.parse_args()
 

@@ -1,12 +1,14 @@
 """Evaluate a detector or segmentor on the test split of its config.
 
 python tools/test.py configs/maskrcnn_v2_s0_shapes.py work_dirs/maskrcnn_v2_s0_shapes --show-dir pictures
+python tools/test.py configs/semfpn_v2_l_ade20k.py CHECKPOINT --tta --save-labels for_upload
+python tools/test.py configs/semfpn_v2_l_ade20k.py CHECKPOINT --window-px 512
 """
 
 import argparse
 from pathlib import Path
 
-from arguments import add_config_arguments, add_run_arguments, config_options, run
+from arguments import add_config_arguments, add_run_arguments, add_window_arguments, config_options, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,6 +21,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--score-threshold', type=float, default=0.5, help='lowest score of a drawn instance (default: %(default)s)'
     )
+    parser.add_argument('--tta', action='store_true', help='segmentors: average over scales and flips')
+    parser.add_argument(
+        '--save-labels',
+        type=Path,
+        metavar='DIR',
+        help='segmentors: write predictions as PNGs, numbered as the annotations are (ADE20K: 1 to 150)',
+    )
+    add_window_arguments(parser)
     return parser.parse_args()
 
 
@@ -26,14 +36,14 @@ def main() -> None:
     args = parse_args()
     from effformer_dense.engine.runner import EvaluationOptions, evaluate
 
-    options = config_options(args)
-    metrics = evaluate(
-        options, EvaluationOptions(args.checkpoint, args.show_dir, args.show_count, args.score_threshold)
+    evaluation = EvaluationOptions(
+        args.checkpoint, args.show_dir, args.show_count, args.score_threshold, args.save_labels, args.tta
     )
-    print('\n'.join(f'{name}: {value:.4f}' for name, value in metrics.items()))
-    print(f'Checkpoint: {args.checkpoint}')
-    if args.show_dir:
-        print(f'Pictures:   {args.show_dir}')
+    metrics = evaluate(config_options(args), evaluation)
+    print('\n'.join(f'{name}: {value:.6f}' for name, value in metrics.items()))
+    for what, where in (('Checkpoint', args.checkpoint), ('Pictures', args.show_dir), ('Labels', args.save_labels)):
+        if where:
+            print(f'{what}: {where}')
 
 
 if __name__ == '__main__':

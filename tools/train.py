@@ -17,6 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser, DEFAULT_CONFIG)
     add_run_arguments(parser)
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with GPUs x batch size')
     parser.add_argument('--from-scratch', action='store_true', help='no pretrained weights')
     parser.add_argument(
         '--resume',

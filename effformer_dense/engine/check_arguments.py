@@ -12,7 +12,8 @@ from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from ..variants import choice_error
-from .config import DATALOADERS, EVALUATORS, walk
+from .config import DATALOADERS, EVALUATORS
+from .nodes import walk
 
 #: Which registries the components of a part of the config come from.
 _SECTIONS: dict[str, tuple[Registry, ...]] = {
@@ -24,6 +25,8 @@ _SECTIONS: dict[str, tuple[Registry, ...]] = {
     'default_hooks': (registries.HOOKS,),
     'custom_hooks': (registries.HOOKS,),
     **{key: (registries.LOOPS,) for key in ('train_cfg', 'val_cfg', 'test_cfg')},
+    'tta_model': (registries.MODELS,),
+    'tta_pipeline': (registries.TRANSFORMS,),
 }
 
 #: Parts that have no type; MMEngine takes what it knows of them and ignores the rest.

@@ -10,16 +10,18 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 
+from ..data.layouts import layout_of, misplaced
 from ..data.pictures import truncation
 from .check_arguments import find_component
-from .config import walk
+from .check_labels import check_label_files
+from .nodes import walk
 
 #: How many pictures of a data set are opened; of all, only name and size are looked at.
 _OPENED_PICTURES = 200
 
 _HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
 
-_COCO_HELP = 'See "COCO" in the README for what must lie where, or name the folder with --data-root.'
+_HELP = 'See "Data" in the README for what must lie where, or name the folder with --data-root.'
 
 
 def leaf_datasets(dataset: dict | None) -> Iterator[dict]:
@@ -46,19 +48,24 @@ def check_dataset(dataset: dict) -> None:
         prepare(dataset['data_root'], dataset.get('shapes'))
         return
     root = Path(dataset.get('data_root') or '')
+    layout = layout_of(dataset.get('type'))
     if not root.is_dir():
-        raise ValueError(f'Data set folder {root} does not exist. {_COCO_HELP}')
+        download = f' {layout.download}' if layout else ''
+        raise ValueError(f'Data set folder {root} does not exist. {_HELP}{download}')
     folders = {key: root / value for key, value in (dataset.get('data_prefix') or {}).items()}
     annotation = root / dataset['ann_file'] if dataset.get('ann_file') else None
     missing = [str(path) for path in (annotation, *folders.values()) if path is not None and not path.exists()]
     if missing:
         there = ', '.join(sorted(p.name + '/' * p.is_dir() for p in root.iterdir())) or 'nothing'
-        raise ValueError(f'Not found: {", ".join(missing)}. {root} holds: {there}. {_COCO_HELP}')
+        mistake = misplaced(root, layout) if layout else None
+        raise ValueError(f'Not found: {", ".join(missing)}. {root} holds: {there}. {mistake or _HELP}')
     if annotation is not None and annotation.suffix == '.json':
         table = read_annotations(annotation)
-        _check_classes(annotation, table, dataset_classes(dataset))
+        _check_categories(annotation, table, dataset_classes(dataset))
         if 'img' in folders:
-            _check_pictures(annotation, table, folders['img'])
+            check_pictures(annotation, table, folders['img'])
+    if folders.get('img_path') and folders.get('seg_map_path'):
+        check_label_files(dataset, folders['img_path'], folders['seg_map_path'])
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -83,6 +90,29 @@ def read_annotations(path: Path) -> dict[str, Any]:
         if bad is not None:
             raise ValueError(f'{path}: an entry of {key} has no {field}: {str(bad)[:80]}')
     return table
+
+
+def check_classes(dataset: dict) -> None:
+    """There are classes, and a colour for each.
+
+    Raises:
+        ValueError: the list of classes is empty, or the palette has fewer colours than there are classes.
+    """
+    classes = dataset_classes(dataset)
+    if classes is None:
+        return
+    if len(classes) == 0:
+        raise ValueError(
+            f'The data set {dataset["type"]} has an empty list of classes. Name them: metainfo=dict(classes=[...]).'
+        )
+    known = getattr(find_component(DATASETS, dataset['type']), 'METAINFO', {})
+    own = dataset.get('metainfo') or {}
+    palette = own.get('palette', () if 'classes' in own else known.get('palette', ()))
+    if isinstance(palette, Sequence) and not isinstance(palette, str) and 0 < len(palette) < len(classes):
+        raise ValueError(
+            f'metainfo.palette of {dataset["type"]} has {len(palette)} colours for {len(classes)} classes. Give each '
+            'class one, or leave the palette out for colours at random.'
+        )
 
 
 def check_num_classes(model: dict, dataset: dict) -> None:
@@ -116,6 +146,8 @@ def dataset_classes(dataset: dict) -> Sequence[str] | None:
         raise ValueError(
             f'metainfo.classes must be a list of names or a file of them; got {classes!r}: ({classes!r},)?'
         )
+    if isinstance(classes, str):
+        return [line for line in Path(classes).read_text().splitlines() if line.strip()]
     if classes is None:
         classes = getattr(find_component(DATASETS, dataset.get('type')), 'METAINFO', {}).get('classes')
     return classes if isinstance(classes, (list, tuple)) else None
@@ -133,7 +165,7 @@ def check_evaluator(evaluator: Any, name: str) -> None:
             raise ValueError(f'{path}.ann_file {file} does not exist. It must be the annotation file of the data set.')
 
 
-def _check_classes(annotation: Path, table: dict[str, Any], classes: Sequence[str] | None) -> None:
+def _check_categories(annotation: Path, table: dict[str, Any], classes: Sequence[str] | None) -> None:
     names = {category['name'] for category in table['categories']}
     absent = [name for name in classes or () if name not in names]
     if absent:
@@ -145,7 +177,17 @@ def _check_classes(annotation: Path, table: dict[str, Any], classes: Sequence[st
         )
 
 
-def _check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> None:
+def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> None:
+    """The pictures that a COCO file names are in a folder, and a sample of them is whole.
+
+    Args:
+        annotation: the file, named in errors.
+        table: what it holds.
+        folder: of the pictures.
+
+    Raises:
+        ValueError: it names none, or one that is missing, empty or truncated.
+    """
     names = [image['file_name'] for image in table['images']]
     if not names:
         raise ValueError(f'{annotation} lists no pictures.')

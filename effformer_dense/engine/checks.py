@@ -13,7 +13,7 @@ from ..backbones.base import DenseBackbone
 from ..checkpoint import fetch
 from ..checkpoint.timm_hub import SCHEME, read
 from .check_arguments import check_arguments
-from .check_data import check_dataset, check_evaluator, check_num_classes, leaf_datasets
+from .check_data import check_classes, check_dataset, check_evaluator, check_num_classes, leaf_datasets
 from .weights import read_checkpoint, weights_of
 
 
@@ -34,6 +34,7 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         for dataset in leaf_datasets(loader and loader.dataset):
+            check_classes(dataset)
             check_dataset(dataset)
             check_num_classes(cfg.model, dataset)
         if split != 'train':

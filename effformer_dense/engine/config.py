@@ -5,20 +5,25 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from ..variants import choice_error
+from .nodes import walk
+from .switches import (
+    check_launcher,
+    drop_pretrained,
+    enable_amp,
+    enable_auto_scale_lr,
+    replace_sync_batch_norm,
+    set_window,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -26,6 +31,9 @@ EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 #: Top-level keys that MMEngine reads besides the arguments of its Runner.
 _OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr')
+
+#: What tools/test.py --tta reads. Too much like the usual names of variables (test_pipeline) to guess misspellings.
+_TTA_KEYS = ('tta_model', 'tta_pipeline')
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,9 @@ class ConfigOptions:
         data_root: takes the place of the data sets' ``data_root``.
         from_scratch: drop every pretrained start.
         amp: mixed precision, in training, validation and testing.
+        auto_scale_lr: scale the learning rate with the total batch.
+        window_px: predict with a sliding window of this side.
+        stride_px: its step; None for two thirds of it.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
     """
 
@@ -48,6 +59,9 @@ class ConfigOptions:
     data_root: Path | None = None
     from_scratch: bool = False
     amp: bool = False
+    auto_scale_lr: bool = False
+    window_px: int | None = None
+    stride_px: int | None = None
     launcher: str = 'none'
 
 
@@ -67,14 +81,7 @@ def load_config(options: ConfigOptions) -> Config:
         except (TypeError, KeyError, ValueError, IndexError) as error:
             raise ValueError(f'--cfg-options {key}={value!r} cannot be applied: {error}') from error
     _set_data_roots(cfg, options.data_root)
-    if options.from_scratch:
-        _drop_pretrained(cfg)
-    if options.amp:
-        _enable_amp(cfg)
-    if options.launcher == 'none':
-        _replace_sync_batch_norm(cfg)
-    else:
-        _check_launcher(options.launcher)
+    _apply_switches(cfg, options)
     cfg.launcher = options.launcher
     cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / options.config.stem)
     return cfg
@@ -86,15 +93,21 @@ def enter_scope(cfg: Config) -> None:
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['effformer_dense'])))
 
 
-def walk(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
-    """Every dict inside a config node with its key path, outermost first."""
-    if isinstance(node, dict):
-        yield path, node
-        for key, value in node.items():
-            yield from walk(value, f'{path}.{key}' if path else str(key))
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from walk(value, f'{path}.{index}')
+def _apply_switches(cfg: Config, options: ConfigOptions) -> None:
+    if options.from_scratch:
+        drop_pretrained(cfg)
+    if options.amp:
+        enable_amp(cfg)
+    if options.auto_scale_lr:
+        enable_auto_scale_lr(cfg)
+    if options.window_px is not None:
+        set_window(cfg, options.window_px, options.stride_px)
+    elif options.stride_px is not None:
+        raise ValueError(f'--stride-px {options.stride_px} is the step of a sliding window: add its size, --window-px.')
+    if options.launcher == 'none':
+        replace_sync_batch_norm(cfg)
+    else:
+        check_launcher(options.launcher)
 
 
 def _read(path: Path) -> Config:
@@ -136,7 +149,7 @@ def _check_override(cfg: Config, key: str) -> None:
     """An override must change something that is read: all but its last part exists, and the first is no variable."""
     *parents, last = key.split('.')
     first = parents[0] if parents else last
-    if first not in _known_keys():
+    if first not in (*_known_keys(), *_TTA_KEYS):
         if first in cfg:
             raise ValueError(
                 f'--cfg-options {key}: {first} is a variable of the config file, used up when the file was read. '
@@ -186,48 +199,3 @@ def _resolve(value: str, old_roots: set[str], data_root: Path | None) -> str:
             new_root = data_root or (here if here.exists() else PROJECT_ROOT / old_root)
             return str(new_root.absolute() / Path(value).relative_to(old_root))
     return value
-
-
-def _check_launcher(launcher: str) -> None:
-    """Several processes need GPUs and somebody to start them."""
-    if not torch.cuda.is_available():
-        raise ValueError(
-            f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.'
-        )
-    if launcher == 'pytorch' and not {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} <= set(os.environ):
-        raise ValueError(
-            '--launcher pytorch is for processes that torchrun starts: '
-            'torchrun --nproc_per_node=GPUS tools/train.py CONFIG --launcher pytorch'
-        )
-
-
-def _drop_pretrained(cfg: Config) -> None:
-    """Remove every pretrained start; other initialisation stays."""
-    for _, node in walk(cfg.get('model')):
-        init = node.get('init_cfg')
-        if isinstance(init, list):
-            node['init_cfg'] = [part for part in init if part.get('type') != 'Pretrained']
-        elif init and init.get('type') == 'Pretrained':
-            node['init_cfg'] = None
-    cfg.load_from = None
-
-
-def _enable_amp(cfg: Config) -> None:
-    if not torch.cuda.is_available():
-        raise ValueError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
-    if cfg.get('optim_wrapper'):
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
-    for loop in ('val_cfg', 'test_cfg'):
-        if cfg.get(loop):
-            cfg[loop].fp16 = True
-
-
-def _replace_sync_batch_norm(cfg: Config) -> None:
-    """A single process has nothing to synchronise, and SyncBN refuses to train on a CPU."""
-    found = [path for path, node in walk(cfg.get('model')) if node.get('type') == 'SyncBN']
-    for _, node in walk(cfg.get('model')):
-        if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
-    if found:
-        print_log(f'One process: SyncBN replaced by BN in {", ".join(found)}.', 'current')

@@ -1,4 +1,4 @@
-"""Pictures in; annotated pictures and, for detection, one COCO-format JSON out."""
+"""Pictures in; annotated pictures out, and COCO-format JSON for detection, label PNGs for segmentation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
@@ -20,13 +21,19 @@ from rich.progress import track
 from torch import nn
 
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
+from ..files import write_text
+from ..segmentation.results import write_segmentation
 from .check_arguments import check_arguments, find_component
 from .check_data import leaf_datasets
+from .check_labels import argument
 from .checks import check_backbone, check_parts
 from .config import ConfigOptions, enter_scope, load_config
 from .draw import draw_sample
 from .results import instance_annotations, predictions_table
 from .weights import find_checkpoint, load_weights
+
+#: Steps of a test pipeline that need ground truth.
+_ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadLabels')
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Predictor:
         meta = load_weights(model, checkpoint).get('meta', {})
         self.model = revert_sync_batchnorm(model).to(self.device).eval()
         self.dataset_meta = _dataset_meta(cfg, meta)
-        self.pipeline = Compose([step for step in _test_pipeline(cfg) if 'LoadAnnotations' not in step['type']])
+        self.pipeline = Compose([step for step in _test_pipeline(cfg) if step['type'] not in _ANNOTATION_STEPS])
 
     @torch.inference_mode()
     def __call__(self, path: Path, image_id: int = 0) -> BaseDataElement:
@@ -75,8 +82,9 @@ class Predictor:
 def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     """Run a model over pictures.
 
-    Writes ``pictures/NAME.png`` and, for detection, ``predictions.json``: COCO tables ``images``, ``categories`` and
-    ``annotations``, the latter with ``score``.
+    Writes ``pictures/NAME.png``. A detector also writes ``predictions.json``: COCO tables ``images``, ``categories``
+    and ``annotations``, the latter with ``score``; a segmentor ``maps/NAME.png`` and ``labels/NAME.png``, see
+    :func:`.segmentation.results.write_segmentation`.
 
     Returns:
         The folder written to.
@@ -92,21 +100,34 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     check_arguments(cfg)
     check_backbone(cfg.model, with_weights=False)
     predictor = Predictor(cfg, checkpoint, infer_options.device)
-    visualizer = _visualizer(cfg, predictor.dataset_meta)
-    folder = infer_options.out_dir / 'pictures'
-    targets = _targets(paths, folder)
+    if 'decode_head' in cfg.model:
+        _infer_segmentation(predictor, paths, infer_options.out_dir)
+    else:
+        _infer_detection(predictor, paths, infer_options, _visualizer(cfg, predictor.dataset_meta))
+    return infer_options.out_dir
+
+
+def _infer_segmentation(predictor: Predictor, paths: list[Path], out_dir: Path) -> None:
+    targets = _targets(paths)
+    for path in track(paths, description='Predicting'):
+        labels = np.asarray(predictor(path).pred_sem_seg.data[0].cpu(), dtype=np.uint8)
+        image = np.ascontiguousarray(read_picture(path)[..., ::-1])
+        write_segmentation(out_dir, targets[path], image, labels, predictor.dataset_meta)
+
+
+def _infer_detection(predictor: Predictor, paths: list[Path], options: InferOptions, visualizer: Visualizer) -> None:
+    targets = _targets(paths)
     images, annotations = [], []
     for image_id, path in enumerate(track(paths, description='Predicting')):
         image = read_picture(path)
         sample = predictor(path, image_id).cpu()
-        draw_sample(visualizer, image[..., ::-1], sample, targets[path], infer_options.score_threshold)
-        name = (targets[path].parent.relative_to(folder) / path.name).as_posix()
+        target = options.out_dir / 'pictures' / targets[path]
+        draw_sample(visualizer, image[..., ::-1], sample, target, options.score_threshold)
+        name = (targets[path].parent / path.name).as_posix()
         images.append({'id': image_id, 'file_name': name, 'height': image.shape[0], 'width': image.shape[1]})
         annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
-    if hasattr(sample, 'pred_instances'):
-        table = predictions_table(images, annotations, predictor.dataset_meta)
-        _write_json(infer_options.out_dir / 'predictions.json', table)
-    return infer_options.out_dir
+    table = predictions_table(images, annotations, predictor.dataset_meta)
+    write_text(options.out_dir / 'predictions.json', json.dumps(table))
 
 
 def _device(name: str | None) -> torch.device:
@@ -133,8 +154,8 @@ def _usable(paths: list[Path], skip_bad: bool) -> list[Path]:
     return usable
 
 
-def _targets(paths: list[Path], folder: Path) -> dict[Path, Path]:
-    """Where each picture's result goes: folders below the common one are kept, equal stems keep their suffix."""
+def _targets(paths: list[Path]) -> dict[Path, Path]:
+    """Relative name of each picture's result: folders below the common one are kept, equal stems keep their suffix."""
     parents = {path.parent.absolute() for path in paths}
     common = Path(os.path.commonpath(parents))
     stems = [path.absolute().with_suffix('') for path in paths]
@@ -142,7 +163,7 @@ def _targets(paths: list[Path], folder: Path) -> dict[Path, Path]:
     targets = {}
     for path, stem in zip(paths, stems, strict=True):
         name = path.stem if counts[stem] == 1 else path.name
-        targets[path] = folder / path.absolute().parent.relative_to(common) / f'{name}.png'
+        targets[path] = path.absolute().parent.relative_to(common) / f'{name}.png'
     return targets
 
 
@@ -156,17 +177,11 @@ def _dataset_meta(cfg: Config, meta: dict[str, Any]) -> dict[str, Any]:
         return dict(meta['dataset_meta'])
     dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
     known = getattr(find_component(DATASETS, dataset['type']), 'METAINFO', {})
-    return {**known, **(dataset.get('metainfo') or {})}
+    reduce_zero_label = argument(dataset, 'reduce_zero_label', False)
+    return {**known, 'reduce_zero_label': reduce_zero_label, **(dataset.get('metainfo') or {})}
 
 
 def _visualizer(cfg: Config, dataset_meta: dict[str, Any]) -> Visualizer:
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': 'infer'})
     visualizer.dataset_meta = dataset_meta
     return visualizer
-
-
-def _write_json(path: Path, table: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix('.partial')
-    scratch.write_text(json.dumps(table))
-    os.replace(scratch, path)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mmcv
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
+from mmengine.structures import BaseDataElement
 
+from ..files import write_png
+from ..segmentation.draw import comparison
 from .draw import draw_sample
 
 PICTURES_HOOK = 'TestPicturesHook'
@@ -45,8 +50,18 @@ class TestPicturesHook(Hook):
             source = Path(sample.img_path)
             image = mmcv.imread(str(source), channel_order='rgb')
             target = self.out_dir / f'{source.stem}.png'
-            draw_sample(runner.visualizer, image, sample, target, self.score_threshold, draw_gt=True)
+            if 'pred_sem_seg' in sample:
+                write_png(target, _segmentation(image, sample, runner.visualizer.dataset_meta))
+            else:
+                draw_sample(runner.visualizer, image, sample, target, self.score_threshold, draw_gt=True)
             self._written += 1
 
     def after_test(self, runner) -> None:
         print_log(f'{self._written} pictures (ground truth, predictions) in {self.out_dir}', runner.logger)
+
+
+def _segmentation(image: np.ndarray, sample: BaseDataElement, dataset_meta: dict[str, Any]) -> np.ndarray:
+    annotation, prediction = (
+        np.asarray(sample.get(name).data[0].cpu(), dtype=np.uint8) for name in ('gt_sem_seg', 'pred_sem_seg')
+    )
+    return comparison(image, annotation, prediction, dataset_meta['classes'], dataset_meta['palette'])

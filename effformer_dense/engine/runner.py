@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
+from ..segmentation.metric import SegmentationMetric
+from .check_data import leaf_datasets
 from .checks import check_run
 from .config import ConfigOptions, enter_scope, load_config
+from .nodes import walk
 from .pictures_hook import PICTURES_HOOK
 from .weights import find_checkpoint, load_weights, read_checkpoint
 
@@ -24,12 +28,16 @@ class EvaluationOptions:
         show_dir: where to write pictures of ground truth beside predictions; None for no pictures.
         show_count: how many pictures at most.
         score_threshold: lowest score of a drawn instance.
+        label_dir: segmentors: where to write predictions as label PNGs; None for none.
+        tta: average over scales and flips, as the config's ``tta_model`` and ``tta_pipeline`` say.
     """
 
     checkpoint: Path
     show_dir: Path | None = None
     show_count: int = 20
     score_threshold: float = 0.5
+    label_dir: Path | None = None
+    tta: bool = False
 
 
 def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
@@ -82,6 +90,18 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = prepare(options, ('test',))
     load_weights(MODELS.build(cfg.model), checkpoint)  # a misfit shows before a work dir is made
+    _set_outputs(cfg, evaluation)
+    if evaluation.tta:
+        _enable_tta(cfg)
+    cfg.load_from = None
+    runner = Runner.from_cfg(cfg)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    load_weights(model.module if evaluation.tta else model, checkpoint)
+    return runner.test()
+
+
+def _set_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
+    """Pictures, label files and reports that testing writes besides its log."""
     if evaluation.show_dir is not None:
         hook = dict(
             type=PICTURES_HOOK,
@@ -90,7 +110,26 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
             score_threshold=evaluation.score_threshold,
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
-    cfg.load_from = None
-    runner = Runner.from_cfg(cfg)
-    load_weights(runner.model, checkpoint)
-    return runner.test()
+    metrics = [node for _, node in walk(cfg.test_evaluator) if node.get('type') == SegmentationMetric.__name__]
+    for metric in metrics:
+        metric.setdefault('report_dir', cfg.work_dir)
+        if evaluation.label_dir is not None:
+            metric['label_dir'] = str(evaluation.label_dir)
+    if evaluation.label_dir is not None and not metrics:
+        raise ValueError(
+            f'Label files are written by test_evaluator=dict(type={SegmentationMetric.__name__!r}), for segmentors. '
+            f'The config has {", ".join(str(node.get("type")) for _, node in walk(cfg.test_evaluator))}.'
+        )
+
+
+def _enable_tta(cfg: Config) -> None:
+    """Test with the augmentations of the config."""
+    missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
+    if missing:
+        raise ValueError(
+            f'Test-time augmentation needs {" and ".join(missing)} in the config. For a segmentor, take both from '
+            'configs/_base_/ade20k.py.'
+        )
+    for dataset in leaf_datasets(cfg.test_dataloader.dataset):
+        dataset['pipeline'] = cfg.tta_pipeline
+    cfg.model = dict(**cfg.tta_model, module=cfg.model)

@@ -12,7 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from effformer_dense.data.coco_layout import ShapesSpec, ensure_shapes, run_lengths, scene_to_annotations
+from effformer_dense.data.coco_layout import ensure_coco_shapes, run_lengths, scene_to_annotations
+from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.shapes import CLASSES, _draw_mask, _find_place, _visible_parts, make_scene
 
 SPEC = ShapesSpec(splits={'train': 6, 'val': 3}, size_px=96, seed=1)
@@ -24,10 +25,10 @@ def _digest(root: Path) -> str:
 
 
 def test_same_seed_same_files_other_seed_other_files(tmp_path: Path) -> None:
-    first = _digest(ensure_shapes(tmp_path / 'a', SPEC))
-    assert first == _digest(ensure_shapes(tmp_path / 'b', SPEC))
+    first = _digest(ensure_coco_shapes(tmp_path / 'a', SPEC))
+    assert first == _digest(ensure_coco_shapes(tmp_path / 'b', SPEC))
     other = ShapesSpec(SPEC.splits, SPEC.size_px, seed=2)
-    assert first != _digest(ensure_shapes(tmp_path / 'c', other))
+    assert first != _digest(ensure_coco_shapes(tmp_path / 'c', other))
 
 
 def test_splits_share_no_scene() -> None:
@@ -57,7 +58,7 @@ def test_later_shapes_leave_half_of_earlier_ones() -> None:
 
 
 def test_annotations_are_what_pycocotools_reads(tmp_path: Path) -> None:
-    root = ensure_shapes(tmp_path / 'shapes', SPEC)
+    root = ensure_coco_shapes(tmp_path / 'shapes', SPEC)
     coco = COCO(str(root / 'annotations' / 'train.json'))
     assert [c['name'] for c in coco.loadCats(coco.getCatIds())] == list(CLASSES)
     for index, image_id in enumerate(coco.getImgIds()):
@@ -91,11 +92,11 @@ def test_whole_scene_box_is_tight() -> None:
 
 
 def test_made_once_and_remade_for_another_spec(tmp_path: Path) -> None:
-    root = ensure_shapes(tmp_path / 'shapes', SPEC)
+    root = ensure_coco_shapes(tmp_path / 'shapes', SPEC)
     stamp = (root / 'train' / '000000.png').stat().st_mtime_ns
-    ensure_shapes(root, SPEC)
+    ensure_coco_shapes(root, SPEC)
     assert (root / 'train' / '000000.png').stat().st_mtime_ns == stamp
-    ensure_shapes(root, ShapesSpec({'train': 2}, 64, 0))
+    ensure_coco_shapes(root, ShapesSpec({'train': 2}, 64, 0))
     assert json.loads((root / 'shapes.json').read_text())['size_px'] == 64
     assert len(list((root / 'train').iterdir())) == 2
     assert [p.name for p in tmp_path.iterdir()] == ['shapes'], 'nothing half-written is left beside it'
@@ -104,5 +105,5 @@ def test_made_once_and_remade_for_another_spec(tmp_path: Path) -> None:
 def test_foreign_files_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / 'mine.txt').write_text('precious')
     with pytest.raises(ValueError, match='holds no generated shapes'):
-        ensure_shapes(tmp_path, SPEC)
+        ensure_coco_shapes(tmp_path, SPEC)
     assert (tmp_path / 'mine.txt').read_text() == 'precious'

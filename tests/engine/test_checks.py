@@ -12,7 +12,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from effformer_dense import EfficientFormerV2
-from effformer_dense.data.coco_layout import ShapesSpec, ensure_shapes
+from effformer_dense.data.coco_layout import ensure_coco_shapes
+from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.engine.check_data import check_dataset, check_evaluator, check_num_classes, read_annotations
 from effformer_dense.engine.checks import check_backbone, check_run
@@ -29,7 +30,7 @@ COCO_LIKE = dict(
 def dataset(tmp_path: Path) -> dict:
     """A good data set in COCO layout, to be spoilt."""
     init_default_scope('mmdet')
-    root = ensure_shapes(tmp_path / 'coco', ShapesSpec({'val': 3}, 64, 0))
+    root = ensure_coco_shapes(tmp_path / 'coco', ShapesSpec({'val': 3}, 64, 0))
     return dict(COCO_LIKE, data_root=str(root))
 
 
@@ -132,7 +133,7 @@ def test_generated_splits_of_one_folder_must_agree(tmp_path: Path) -> None:
 
 
 def test_misspelt_field_of_the_shapes(tmp_path: Path) -> None:
-    from effformer_dense.data.datasets import ShapesCocoDataset
+    from effformer_dense.data.shapes_mmdet import ShapesCocoDataset
 
     with pytest.raises(ValueError, match=r"'sed'.*Did you mean 'seed'"):
         ShapesCocoDataset.prepare(str(tmp_path / 'shapes'), dict(sed=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from effformer_dense.engine.check_arguments import check_arguments
-from effformer_dense.engine.config import ConfigOptions, load_config, walk
+from effformer_dense.engine.config import ConfigOptions, load_config
+from effformer_dense.engine.nodes import walk
 from effformer_dense.variants import Variant
 from tests.helpers import PROJECT_ROOT, build
 
@@ -42,14 +44,35 @@ def test_every_config_opens_with_its_command_and_builds(path: Path) -> None:
     assert sum(p.numel() for p in MODELS.build(cfg.model).parameters()) > 1e6
 
 
-def test_bases_have_disjoint_top_level_keys() -> None:
+@pytest.mark.parametrize('family', ['maskrcnn_v2_l_coco', 'semfpn_v2_l_ade20k'])
+def test_bases_of_a_config_have_disjoint_top_level_keys(family: str) -> None:
+    bases = re.findall(r"'(_base_/\w+\.py)'", (CONFIGS / f'{family}.py').read_text())
+    assert len(bases) == 4
     seen: dict[str, str] = {}
-    for path in sorted((CONFIGS / '_base_').glob('*.py')):
-        if '_base_ =' in path.read_text():
-            continue  # takes the place of the base it builds on
-        for key in Config.fromfile(path):
-            assert key not in seen, f'{key} in {path.name} and {seen[key]}'
-            seen[key] = path.name
+    for base in bases:
+        for key in Config.fromfile(CONFIGS / base):
+            assert key not in seen, f'{key} in {base} and {seen[key]}'
+            seen[key] = base
+
+
+def test_each_variant_has_an_ade20k_config_with_its_recipe(variant: Variant) -> None:
+    path = CONFIGS / f'semfpn_v{variant.generation}_{variant.arch}_ade20k.py'
+    cfg = load_config(ConfigOptions(path))
+    backbone, reference = cfg.model.backbone, build(variant)
+    assert backbone.type == f'EfficientFormerV{variant.generation}' and backbone.arch == variant.arch
+    assert tuple(cfg.model.neck.in_channels) == reference.out_channels
+    assert backbone.init_cfg.checkpoint == f'timm://{variant.timm_name}'
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2e-4, weight_decay=1e-4)
+    assert cfg.optim_wrapper.clip_grad is None
+    (poly,) = cfg.param_scheduler
+    assert (poly.type, poly.power, poly.begin, poly.end, poly.by_epoch) == ('PolyLR', 0.9, 0, 40000, False)
+    assert poly.eta_min == (0.0 if variant.generation == 1 else 1e-6)
+    assert cfg.train_cfg.max_iters == 40000
+    assert cfg.auto_scale_lr.base_batch_size == 32 and cfg.train_dataloader.batch_size == 4
+    assert cfg.model.decode_head.num_classes == 150 and cfg.model.test_cfg.mode == 'whole'
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    assert (steps['RandomResize'].scale, steps['RandomResize'].ratio_range) == ((2048, 512), (0.5, 2.0))
+    assert steps['RandomCrop'].crop_size == (512, 512) and 'PhotoMetricDistortion' in steps
 
 
 def test_from_scratch_drops_every_pretrained_start() -> None:
@@ -172,6 +195,21 @@ def test_amp_on_a_gpu_reaches_training_and_evaluation(monkeypatch: pytest.Monkey
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
     assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.val_cfg.fp16 and cfg.test_cfg.fp16
+
+
+def test_auto_scale_lr_needs_a_base_batch_size() -> None:
+    assert load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', auto_scale_lr=True)).auto_scale_lr.enable
+    with pytest.raises(ValueError, match=r'--auto-scale-lr needs .* base_batch_size'):
+        load_config(ConfigOptions(DEMO, auto_scale_lr=True))
+
+
+def test_window_options_reach_the_segmentor_and_nothing_else() -> None:
+    cfg = load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', window_px=512))
+    assert cfg.model.test_cfg == dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
+    with pytest.raises(ValueError, match='--window-px is for segmentors; model.type is MaskRCNN'):
+        load_config(ConfigOptions(DEMO, window_px=512))
+    with pytest.raises(ValueError, match='add its size, --window-px'):
+        load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', stride_px=100))
 
 
 def test_launcher_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

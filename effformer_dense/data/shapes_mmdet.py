@@ -1,16 +1,14 @@
-"""Data sets for mmdet that make their own data; importing it needs mmdet."""
+"""Synthetic shapes as a data set of mmdet, which importing this needs."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from pathlib import Path
 from typing import ClassVar
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 
-from ..variants import choice_error
-from .coco_layout import ShapesSpec, ensure_shapes
+from .coco_layout import ensure_coco_shapes
+from .generated import ShapesSpec
 from .shapes import CLASSES, PALETTE
 
 
@@ -20,7 +18,7 @@ class ShapesCocoDataset(CocoDataset):
 
     Args:
         data_root: folder of the data set.
-        shapes: fields of :class:`.coco_layout.ShapesSpec`; None for its defaults.
+        shapes: fields of :class:`.generated.ShapesSpec`; None for its defaults.
         *args, **kwargs: as for mmdet's ``CocoDataset``.
     """
 
@@ -37,8 +35,4 @@ class ShapesCocoDataset(CocoDataset):
         Raises:
             ValueError: ``shapes`` has a field that does not exist, or ``data_root`` holds foreign files.
         """
-        known = [field.name for field in fields(ShapesSpec)]
-        for key in shapes or ():
-            if key not in known:
-                raise choice_error('Field of shapes', key, known)
-        ensure_shapes(Path(data_root), ShapesSpec(**(shapes or {})))
+        ensure_coco_shapes(data_root, ShapesSpec.from_config(shapes))

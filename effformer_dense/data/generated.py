@@ -1,0 +1,102 @@
+"""Data sets of generated scenes: made once, recognised again, and never in the way of somebody's files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from ..variants import choice_error
+from .shapes import GENERATOR_VERSION
+
+_MANIFEST = 'shapes.json'
+
+
+@dataclass(frozen=True)
+class ShapesSpec:
+    """What a generated data set consists of.
+
+    Attributes:
+        splits: pictures per split.
+        size_px: side of the square pictures.
+        seed: of everything random.
+    """
+
+    splits: dict[str, int] = field(default_factory=lambda: {'train': 720, 'val': 120})
+    size_px: int = 192
+    seed: int = 0
+
+    @classmethod
+    def from_config(cls, shapes: dict | None) -> ShapesSpec:
+        """Spec of the ``shapes`` entry of a config.
+
+        Raises:
+            ValueError: it has a field that does not exist.
+        """
+        known = [field.name for field in fields(cls)]
+        for key in shapes or ():
+            if key not in known:
+                raise choice_error('Field of shapes', key, known)
+        return cls(**(shapes or {}))
+
+
+#: Writes one split: root of the data set, name of the split, number of pictures, spec.
+SplitWriter = Callable[[Path, str, int, ShapesSpec], None]
+
+
+def ensure_generated(root: Path, spec: ShapesSpec, layout: str, write_split: SplitWriter) -> Path:
+    """Make a data set under ``root`` unless it is there already.
+
+    It is written beside ``root`` and renamed when complete; a generated data set of another spec or layout is
+    replaced, anything else in the way is an error.
+
+    Args:
+        root: folder of the data set.
+        spec: what it consists of.
+        layout: name of the layout, part of what identifies the data.
+        write_split: writes one split in that layout.
+
+    Returns:
+        ``root``.
+
+    Raises:
+        ValueError: ``root`` holds something that was not generated here.
+    """
+    wanted = {'version': GENERATOR_VERSION, 'layout': layout, **asdict(spec)}
+    if _manifest(root) == wanted:
+        return root
+    if root.exists() and _manifest(root) is None and any(root.iterdir()):
+        raise ValueError(f'{root} is not empty and holds no generated shapes. Name another data_root or move it away.')
+    print_log(f'Generating shapes in {root}: {spec.splits}, {spec.size_px} px, seed {spec.seed}', 'current')
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f'.{root.name}-') as scratch:
+        fresh = Path(scratch) / root.name
+        for split, count in spec.splits.items():
+            write_split(fresh, split, count, spec)
+        (fresh / _MANIFEST).write_text(json.dumps(wanted, indent=2))
+        _put_in_place(fresh, root, wanted)
+    return root
+
+
+def _manifest(root: Path) -> dict | None:
+    try:
+        return json.loads((root / _MANIFEST).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _put_in_place(fresh: Path, root: Path, wanted: dict) -> None:
+    if _manifest(root) == wanted:
+        return  # another process of the same run was first, and may be reading already
+    if root.exists():
+        shutil.rmtree(root)
+    try:
+        fresh.rename(root)
+    except OSError:
+        if _manifest(root) != wanted:  # unless another process of the same run was first
+            raise

@@ -1,0 +1,94 @@
+"""Label PNGs of semantic segmentation: one channel, one small integer per pixel. Reading them with clear errors."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .pictures import truncation
+
+UNLABELLED = 255  # what mmseg ignores, after label 0 has been taken away where a data set has it
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Labels as they stand in the file.
+
+    Returns:
+        (H, W) int32.
+
+    Raises:
+        ValueError: missing, truncated, not decodable, or a picture with colours instead of labels.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f'{path}: cannot be read ({error.strerror}).') from error
+    reason = truncation(data)
+    if reason:
+        raise ValueError(f'{path}: {reason}. Replace it.')
+    try:
+        image = Image.open(io.BytesIO(data))
+        labels = np.asarray(image)
+    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
+        raise ValueError(f'{path}: no picture that Pillow can decode ({error}). Replace it.') from error
+    if labels.ndim != 2 or image.mode == 'F':
+        raise ValueError(
+            f'{path}: a picture of mode {image.mode}, with colours or fractions; labels are one channel of integers. '
+            'For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the full one; '
+            'coloured labels must first be turned into indices.'
+        )
+    return labels.astype(np.int32)
+
+
+def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_label: int) -> None:
+    """Every label means a class or, as the data set has it, nothing.
+
+    Args:
+        path: named in the error.
+        labels: (H, W), as in the file.
+        num_labels: number of classes that the file can name.
+        first_label: 1 where 0 means unlabelled, as in ADE20K; 0 where 255 does.
+
+    Raises:
+        ValueError: a value that means nothing.
+    """
+    last = num_labels - 1 + first_label
+    wrong = labels[(labels > last) & ((labels != UNLABELLED) | (first_label == 1))]
+    if wrong.size:
+        nothing = 0 if first_label else UNLABELLED
+        raise ValueError(
+            f'{path}: label {int(wrong.max())} in {wrong.size:,} pixels; labels go from {first_label} to {last}, and '
+            f'{nothing} is unlabelled. Mend the file, or set the classes of the data set and reduce_zero_label '
+            '(True where the first class is 1).'
+        )
+
+
+def to_class_indices(labels: np.ndarray, first_label: int) -> np.ndarray:
+    """Classes counted from 0, unlabelled pixels 255: (H, W) uint8.
+
+    Args:
+        labels: (H, W) that passed :func:`check_labels`.
+        first_label: as there.
+    """
+    if first_label == 0:
+        return labels.astype(np.uint8)
+    return np.where(labels == 0, UNLABELLED, labels - 1).astype(np.uint8)
+
+
+def to_file_labels(indices: np.ndarray, first_label: int) -> np.ndarray:
+    """Class indices as label files number them: (H, W) uint8.
+
+    Args:
+        indices: (H, W), classes counted from 0.
+        first_label: as in :func:`check_labels`.
+    """
+    return (indices + first_label).astype(np.uint8)
+
+
+def first_label_of(dataset_meta: dict[str, Any]) -> int:
+    """1 where label 0 of the files means unlabelled, else 0."""
+    return int(bool(dataset_meta.get('reduce_zero_label')))

@@ -1,0 +1,40 @@
+"""Synthetic shapes as a data set of mmsegmentation, which importing this needs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .ade_layout import SEGMENTATION_CLASSES, SEGMENTATION_PALETTE, ensure_ade_shapes
+from .generated import ShapesSpec
+
+
+@DATASETS.register_module()
+class ShapesSegDataset(BaseSegDataset):
+    """Synthetic shapes in ADE20K layout, generated under ``data_root`` on first use.
+
+    Args:
+        data_root: folder of the data set.
+        shapes: fields of :class:`.generated.ShapesSpec`; None for its defaults.
+        reduce_zero_label: labels in the files begin at 1, as in ADE20K.
+        *args, **kwargs: as for mmsegmentation's ``BaseSegDataset``.
+    """
+
+    METAINFO: ClassVar[dict] = {'classes': SEGMENTATION_CLASSES, 'palette': SEGMENTATION_PALETTE}
+
+    def __init__(
+        self, *args, data_root: str, shapes: dict | None = None, reduce_zero_label: bool = True, **kwargs
+    ) -> None:
+        self.prepare(data_root, shapes)
+        super().__init__(*args, data_root=data_root, reduce_zero_label=reduce_zero_label, **kwargs)
+
+    @staticmethod
+    def prepare(data_root: str, shapes: dict | None) -> None:
+        """Generate the data set unless it is there.
+
+        Raises:
+            ValueError: ``shapes`` has a field that does not exist, or ``data_root`` holds foreign files.
+        """
+        ensure_ade_shapes(data_root, ShapesSpec.from_config(shapes))

@@ -1,0 +1,99 @@
+"""What single options of the command line change about a config."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from .nodes import walk
+
+
+def check_launcher(launcher: str) -> None:
+    """Several processes need GPUs and somebody to start them.
+
+    Raises:
+        ValueError: there is no GPU, or torchrun did not start this process.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.'
+        )
+    if launcher == 'pytorch' and not {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} <= set(os.environ):
+        raise ValueError(
+            '--launcher pytorch is for processes that torchrun starts: '
+            'torchrun --nproc_per_node=GPUS tools/train.py CONFIG --launcher pytorch'
+        )
+
+
+def drop_pretrained(cfg: Config) -> None:
+    """Remove every pretrained start; other initialisation stays."""
+    for _, node in walk(cfg.get('model')):
+        init = node.get('init_cfg')
+        if isinstance(init, list):
+            node['init_cfg'] = [part for part in init if part.get('type') != 'Pretrained']
+        elif init and init.get('type') == 'Pretrained':
+            node['init_cfg'] = None
+    cfg.load_from = None
+
+
+def enable_amp(cfg: Config) -> None:
+    """Mixed precision in training, validation and testing.
+
+    Raises:
+        ValueError: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
+    if cfg.get('optim_wrapper'):
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    for loop in ('val_cfg', 'test_cfg'):
+        if cfg.get(loop):
+            cfg[loop].fp16 = True
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Let MMEngine multiply the learning rate by the total batch over the one that the rate is meant for.
+
+    Raises:
+        ValueError: the config does not say which one that is.
+    """
+    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        raise ValueError(
+            '--auto-scale-lr needs the total batch size that the learning rate of the config is meant for: '
+            'auto_scale_lr=dict(enable=False, base_batch_size=16), say.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def replace_sync_batch_norm(cfg: Config) -> None:
+    """A single process has nothing to synchronise, and SyncBN refuses to train on a CPU."""
+    found = [path for path, node in walk(cfg.get('model')) if node.get('type') == 'SyncBN']
+    for _, node in walk(cfg.get('model')):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+    if found:
+        print_log(f'One process: SyncBN replaced by BN in {", ".join(found)}.', 'current')
+
+
+def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
+    """Predict with a sliding window.
+
+    Args:
+        cfg: of a segmentor.
+        window_px: side of the square window.
+        stride_px: from one window to the next; None for two thirds of the window.
+
+    Raises:
+        ValueError: the model is no segmentor.
+    """
+    if 'decode_head' not in (cfg.get('model') or {}):
+        raise ValueError(
+            f'--window-px is for segmentors; model.type is {(cfg.get("model") or {}).get("type")}. '
+            'Detectors take a picture whole: make it smaller in the test pipeline.'
+        )
+    stride = max(1, window_px * 2 // 3) if stride_px is None else stride_px
+    cfg.model.test_cfg = dict(mode='slide', crop_size=(window_px, window_px), stride=(stride, stride))

@@ -1,0 +1,37 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a file beside ``path``, then rename it; parents are made.
+
+    Args:
+        path: what to write.
+        write: is given the temporary path, which has the suffix of ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f'.{path.stem}.{os.getpid()}.partial{path.suffix}')
+    try:
+        write(scratch)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    # newline='': what the CSV writer ends its lines with stays as it is.
+    write_atomically(path, lambda scratch: scratch.write_text(text, encoding='utf-8', newline=''))
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (H, W) or (H, W, 3) uint8 as PNG."""
+    write_atomically(path, lambda scratch: Image.fromarray(image).save(scratch))

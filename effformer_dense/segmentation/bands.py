@@ -1,0 +1,141 @@
+"""Logits of a large picture, computed and resized in bands of rows so that they never exist all at once.
+
+150 classes at 4000 x 3000 px are 7 GB of logits; the labels they end in are 12 million bytes. Both halves of the way
+there go from the top of the picture to its bottom: :func:`sliding_window_bands` averages overlapping windows and hands
+out rows as soon as no later window touches them, and :class:`RowResizer` interpolates the rows that it has been given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Elements of a strip of resized logits: 128 MiB in float32.
+MAX_STRIP_ELEMENTS = 2**25
+
+
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    """Where windows begin along one side; the last one is moved back so that it ends with the side.
+
+    The same places as in mmseg's ``EncoderDecoder.slide_inference``.
+
+    Args:
+        length: of the side.
+        window: length of a window; longer than the side means one window that is as long as the side.
+        stride: from one window to the next, at most ``window``.
+    """
+    count = max(length - window + stride - 1, 0) // stride + 1
+    return [max(min(index * stride + window, length) - window, 0) for index in range(count)]
+
+
+def sliding_window_bands(
+    images: Tensor, predict: Callable[[Tensor], Tensor], window: tuple[int, int], stride: tuple[int, int]
+) -> Iterator[Tensor]:
+    """Logits averaged over overlapping windows, in bands of rows from the top.
+
+    Only the rows of one row of windows are held at a time.
+
+    Args:
+        images: (B, 3, H, W).
+        predict: (B, 3, h, w) to logits (B, C, h, w).
+        window: (height, width); pictures that fit into one window are predicted whole.
+        stride: (height, width), at most the window.
+
+    Yields:
+        (B, C, n, W), together all H rows.
+    """
+    height, width = images.shape[2:]
+    tops = window_starts(height, window[0], stride[0])
+    lefts = window_starts(width, window[1], stride[1])
+    window_height, window_width = min(window[0], height), min(window[1], width)
+    columns_covered = _coverage(width, lefts, window_width).to(images.device)
+    rows_covered = _coverage(height, tops, window_height).to(images.device)
+    sums: Tensor | None = None  # of the rows from `top` on
+    for top, next_top in zip(tops, [*tops[1:], height], strict=True):
+        for left in lefts:
+            logits = predict(images[:, :, top : top + window_height, left : left + window_width])
+            if sums is None:
+                sums = logits.new_zeros((*logits.shape[:2], window_height, width))
+            sums[..., left : left + window_width] += logits
+        count = next_top - top
+        covered = rows_covered[top:next_top, None] * columns_covered  # (n, W)
+        yield sums[:, :, :count] / covered
+        kept = sums[:, :, count:].clone()
+        sums[:, :, : kept.shape[2]] = kept
+        sums[:, :, kept.shape[2] :] = 0
+
+
+def _coverage(length: int, starts: list[int], window: int) -> Tensor:
+    """How many windows cover each place of a side."""
+    counts = torch.zeros(length)
+    for start in starts:
+        counts[start : start + window] += 1
+    return counts
+
+
+class RowResizer:
+    """Bilinear resize of (C, h, w) to (C, H, W), rows in and rows out from top to bottom.
+
+    What ``torch.nn.functional.interpolate`` gives, up to rounding; the same size is exactly the identity.
+
+    Args:
+        size: (h, w) of what comes in.
+        target: (H, W) of what goes out.
+        align_corners: as in ``interpolate``.
+    """
+
+    def __init__(self, size: tuple[int, int], target: tuple[int, int], align_corners: bool = False) -> None:
+        self.size, self.target, self.align_corners = size, target, align_corners
+        place = _source_places(size[0], target[0], align_corners)
+        self._upper = place.floor().long()
+        self._lower = (self._upper + 1).clamp(max=size[0] - 1)
+        self._weight = (place - self._upper).float()  # of the lower row
+        self._rows: Tensor | None = None  # rows [_first, _first + n) of the input
+        self._first = 0
+        self._done = 0  # rows of the output handed out
+
+    def add(self, rows: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Take the next rows and hand out what can be computed with them.
+
+        Args:
+            rows: (C, n, w), directly below those of the last call.
+
+        Yields:
+            First row and strip (C, m, W) of the output.
+        """
+        self._rows = rows if self._rows is None else torch.cat([self._rows, rows], dim=1)  # (C, n, w)
+        known = self._first + self._rows.shape[1]
+        ready = int(torch.searchsorted(self._lower, torch.tensor(known)))  # rows below `known` are here
+        step = max(1, MAX_STRIP_ELEMENTS // (rows.shape[0] * self.target[1]))
+        for start in range(self._done, ready, step):
+            yield start, self._strip(start, min(start + step, ready))
+        self._done = ready
+        first_needed = min(int(self._upper[ready]) if ready < self.target[0] else known, known)
+        kept = self._rows[:, first_needed - self._first :]
+        self._rows = kept.clone() if kept.shape[1] else None  # a slice would keep all rows alive
+        self._first = first_needed
+
+    def _strip(self, start: int, stop: int) -> Tensor:
+        if self.size[0] == self.target[0]:
+            strip = self._rows[:, start - self._first : stop - self._first]
+        else:
+            upper, lower = (
+                self._rows[:, places[start:stop].to(self._rows.device) - self._first]
+                for places in (self._upper, self._lower)
+            )
+            strip = torch.lerp(upper, lower, self._weight[start:stop, None].to(upper))
+        if self.size[1] == self.target[1]:
+            return strip
+        size = (stop - start, self.target[1])
+        return F.interpolate(strip[None], size=size, mode='bilinear', align_corners=self.align_corners)[0]
+
+
+def _source_places(length: int, target: int, align_corners: bool) -> Tensor:
+    """Where each place of the output lies in the input, as PyTorch's bilinear interpolation has it."""
+    index = torch.arange(target, dtype=torch.float64)
+    if align_corners:
+        return index * ((length - 1) / (target - 1) if target > 1 else 0.0)
+    return ((index + 0.5) * (length / target) - 0.5).clamp(min=0.0, max=length - 1)

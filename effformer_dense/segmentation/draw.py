@@ -1,0 +1,119 @@
+"""Labels as colours: over the picture, as a map, with a legend of what is in it.
+
+mmseg's ``SegLocalVisualizer`` draws too, but sorts a Python list of all pixels to place its captions, which takes
+minutes and many GB at 4000 x 3000 px. Here it is one look-up per pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+OPACITY = 0.6
+
+#: Pictures below this height are enlarged where nothing depends on their size.
+MIN_DRAWN_HEIGHT_PX = 480
+
+_INK, _PAPER, _NOTHING = (20, 20, 20), (255, 255, 255), (0, 0, 0)
+
+
+def colour_map(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Colours of labels.
+
+    Args:
+        labels: (H, W) uint8, indices of classes; what is no class becomes black.
+        palette: RGB per class.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    table = np.tile(np.array(_NOTHING, np.uint8), (256, 1))
+    table[: len(palette)] = np.array(palette, np.uint8)
+    return table[labels]
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Picture with the colours of its labels laid over it; where there is no class, the picture alone.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        labels: (H, W) uint8.
+        palette: RGB per class.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    mixed = Image.blend(Image.fromarray(image), Image.fromarray(colour_map(labels, palette)), OPACITY)
+    return np.where((labels < len(palette))[..., None], np.asarray(mixed), image)
+
+
+def with_legend(
+    image: np.ndarray, labels: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Picture, at its own size, with a panel to the right that names the colours, most frequent class first.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        labels: (H, W) uint8, whose classes are named with their share of the pixels.
+        classes: names.
+        palette: RGB per class.
+
+    Returns:
+        (H', W', 3) uint8, H' >= H, W' > W.
+    """
+    entries = _legend_entries(labels, classes, palette)
+    font = ImageFont.load_default(size=int(np.clip(image.shape[0] / 24, 12, 60)))
+    line = int(1.5 * font.size)
+    width = int(max(font.getlength(text) for _, text in entries) + 3 * line)
+    rows = max(1, image.shape[0] // line - 1)  # entries in a column
+    columns = -(-len(entries) // rows)
+    canvas = Image.new('RGB', (image.shape[1] + columns * width, max(image.shape[0], 2 * line)), _PAPER)
+    canvas.paste(Image.fromarray(image), (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    for index, (colour, text) in enumerate(entries):
+        x = image.shape[1] + (index // rows) * width + line // 2
+        y = (index % rows) * line + line // 2
+        draw.rectangle((x, y, x + line, y + line - 4), fill=colour, outline=_INK)
+        draw.text((x + 1.5 * line, y - 1), text, fill=_INK, font=font)
+    return np.asarray(canvas)
+
+
+def comparison(
+    image: np.ndarray,
+    annotation: np.ndarray,
+    prediction: np.ndarray,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+) -> np.ndarray:
+    """Annotation to the left, prediction to the right, both over the picture, and a legend of the prediction.
+
+    Small pictures are enlarged to be seen.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        annotation, prediction: (H, W) uint8.
+        classes: names.
+        palette: RGB per class.
+    """
+    factor = max(1, round(MIN_DRAWN_HEIGHT_PX / image.shape[0]))
+    image, annotation, prediction = (
+        part.repeat(factor, axis=0).repeat(factor, axis=1) for part in (image, annotation, prediction)
+    )
+    left, right = (overlay(image, labels, palette) for labels in (annotation, prediction))
+    gap = np.full((image.shape[0], max(2, image.shape[1] // 64), 3), 255, np.uint8)
+    return with_legend(np.concatenate([left, gap, right], axis=1), prediction, classes, palette)
+
+
+def _legend_entries(
+    labels: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> list[tuple[tuple[int, int, int], str]]:
+    """Colour and text of every class that occurs."""
+    counts = np.bincount(labels.ravel(), minlength=256)[: len(classes)]
+    present = [int(label) for label in np.argsort(-counts, kind='stable') if counts[label]]
+    entries = [
+        (tuple(map(int, palette[label])), f'{classes[label]} {100 * counts[label] / labels.size:.1f} %')
+        for label in present
+    ]
+    return entries or [(_NOTHING, 'no class')]

@@ -1,0 +1,126 @@
+"""Scoring a folder of label PNGs against a folder of annotations, without any model.
+
+Labels begin at 1 on both sides, as in ADE20K's SceneParsing benchmark; 0 in an annotation is unlabelled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from ..data.labels import check_labels, read_labels
+from .scores import PixelCounts, Scores
+
+FIRST_LABEL = 1
+
+
+def score_folders(
+    predictions: Path, annotations: Path, classes: Sequence[str], zero_based_predictions: bool = False
+) -> tuple[Scores, list[str]]:
+    """Scores of the predictions of all annotated pictures.
+
+    Args:
+        predictions: folder of PNGs with the names of the annotations.
+        annotations: folder of PNGs, searched to the bottom.
+        classes: names, in the order of their labels.
+        zero_based_predictions: predictions are numbered from 0.
+
+    Returns:
+        Scores, and the names of predictions that no annotation belongs to.
+
+    Raises:
+        ValueError: no classes, an empty or missing folder, predictions that are missing, or a file with colours, of
+            another size, or with labels that no class has.
+    """
+    if not classes:
+        raise ValueError('The list of classes is empty: one name per line is expected, in the order of the labels.')
+    names, extra = _names(predictions, annotations)
+
+    def count(name: str) -> PixelCounts:
+        return _count(predictions / name, annotations / name, len(classes), zero_based_predictions)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counts = list(track(pool.map(count, names), total=len(names), description='Scoring', transient=True))
+    return Scores(classes, PixelCounts.total(counts, len(classes)), len(names)), extra
+
+
+def read_class_names(path: Path) -> list[str]:
+    """Class names, one per line.
+
+    Raises:
+        ValueError: the file is missing or has no names.
+    """
+    try:
+        names = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f'Class names {path} cannot be read: {error}') from error
+    if not names:
+        raise ValueError(f'{path} has no class names: one per line is expected, in the order of the labels.')
+    return names
+
+
+def ade20k_classes() -> Sequence[str]:
+    """The 150 names of ADE20K, as mmsegmentation has them.
+
+    Raises:
+        ImportError: mmsegmentation is not installed.
+    """
+    try:
+        from mmseg.utils import ade_classes
+    except ImportError as error:
+        raise ImportError(
+            'The names of the 150 classes come from mmsegmentation, which does not import here: '
+            f'{error}. Install it, or name a file of class names: --classes FILE.'
+        ) from error
+    return ade_classes()
+
+
+def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
+    """Names of the annotations, and of predictions without one."""
+    for what, folder in (('predictions', predictions), ('annotations', annotations)):
+        if not folder.is_dir():
+            raise ValueError(f'The folder of {what}, {folder}, does not exist.')
+    wanted, there = (
+        sorted(p.relative_to(folder).as_posix() for p in folder.rglob('*.png')) for folder in (annotations, predictions)
+    )
+    if not wanted:
+        raise ValueError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
+    missing = sorted(set(wanted) - set(there))
+    if missing:
+        some = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
+        raise ValueError(
+            f'{len(missing)} of {len(wanted)} annotations have no prediction of their name in {predictions}: {some}. '
+            'Predict them too, or put the annotations that are to count into a folder of their own.'
+        )
+    return wanted, sorted(set(there) - set(wanted))
+
+
+def _count(prediction_file: Path, annotation_file: Path, num_classes: int, zero_based: bool) -> PixelCounts:
+    prediction, annotation = read_labels(prediction_file), read_labels(annotation_file)
+    if prediction.shape != annotation.shape:
+        sizes = [f'{labels.shape[1]} x {labels.shape[0]}' for labels in (prediction, annotation)]
+        raise ValueError(
+            f'{prediction_file} is {sizes[0]} px, its annotation {annotation_file} {sizes[1]} px. Predictions must '
+            'have the size of the picture: enlarge the scores of the classes, not the labels, before choosing the best.'
+        )
+    check_labels(annotation_file, annotation, num_classes, FIRST_LABEL)
+    check_labels(prediction_file, prediction, num_classes, 0 if zero_based else FIRST_LABEL)
+    if not zero_based:
+        _check_no_zeros(prediction_file, prediction[annotation > 0])
+        prediction = prediction - FIRST_LABEL
+    return PixelCounts.of_picture(prediction, annotation - FIRST_LABEL, num_classes)
+
+
+def _check_no_zeros(path: Path, labelled: np.ndarray) -> None:
+    """Every pixel that counts must be predicted as something; zeros mostly mean that classes were counted from 0."""
+    zeros = int((labelled == 0).sum())
+    if zeros:
+        raise ValueError(
+            f'{path}: label 0 in {zeros:,} annotated pixels; labels go from 1 upwards. If these predictions count the '
+            'classes from 0: --zero-based-predictions.'
+        )

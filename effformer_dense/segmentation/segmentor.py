@@ -1,0 +1,132 @@
+"""mmsegmentation's segmentor, predicting in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from ..backbones.base import MIN_SIDE_PX
+from ..variants import choice_error
+from .bands import RowResizer, sliding_window_bands
+
+MODES = ('whole', 'slide')
+
+
+@MODELS.register_module()
+class BandedEncoderDecoder(EncoderDecoder):
+    """``EncoderDecoder`` whose predictions never hold the logits of a whole picture at its own size.
+
+    Training is mmseg's. Prediction gives the same labels (up to ties within rounding), band by band
+    (:mod:`.bands`); data samples get ``pred_sem_seg`` and no ``seg_logits``. ``test_cfg`` is mmseg's:
+    ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(height, width), stride=(height, width))``.
+
+    Args:
+        *args, **kwargs: as for mmseg's ``EncoderDecoder``.
+
+    Raises:
+        ValueError: a window or stride that is missing, too small, or leaves gaps.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        check_test_cfg(self.test_cfg or {})
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Labels at the size of the original pictures.
+
+        Args:
+            inputs: (B, 3, H, W), normalised, possibly padded.
+            data_samples: with ``ori_shape``, padding and flip in their metainfo; None: the size of ``inputs``.
+        """
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        resizers = [self.row_resizer(sample, inputs.shape[2:]) for sample in samples]
+        labels = [inputs.new_empty(resizer.target, dtype=torch.uint8) for resizer in resizers]
+        for top, band in self.logit_bands(inputs):
+            for rows, sample, resizer, target in zip(band, samples, resizers, labels, strict=True):
+                for start, strip in resizer.add(unpadded(rows, top, inputs.shape[2:], sample)):
+                    target[start : start + strip.shape[1]] = self.classify(strip)
+        for sample, target in zip(samples, labels, strict=True):
+            axes = flip_axes(sample)
+            target = target.flip(axes) if axes else target
+            sample.pred_sem_seg = PixelData(data=target[None].long())
+        return list(samples)
+
+    def logit_bands(self, inputs: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """First row and logits (B, C, n, W) of bands from the top of ``inputs`` to its bottom."""
+        if self.test_cfg.get('mode', 'whole') == 'whole':
+            yield 0, self._whole_logits(inputs)
+            return
+        top = 0
+        window, stride = (tuple(self.test_cfg[key]) for key in ('crop_size', 'stride'))
+        for band in sliding_window_bands(inputs, self._whole_logits, window, stride):
+            yield top, band
+            top += band.shape[2]
+
+    def classify(self, logits: Tensor) -> Tensor:
+        """Labels (n, W) of logits (C, n, W); one channel means object or not, by the head's threshold."""
+        if logits.shape[0] == 1:
+            return (logits[0].sigmoid() > self.decode_head.threshold).to(torch.uint8)
+        return logits.argmax(dim=0).to(torch.uint8)
+
+    def row_resizer(self, sample: SegDataSample, size: Sequence[int]) -> RowResizer:
+        """From the part of the network's input that is no padding to the original picture."""
+        left, right, top, bottom = padding(sample)
+        inner = (size[0] - top - bottom, size[1] - left - right)
+        return RowResizer(inner, tuple(sample.metainfo.get('ori_shape', inner))[:2], self.align_corners)
+
+    def _whole_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) to (B, C, h, w)."""
+        metas = [dict(img_shape=images.shape[2:])] * len(images)  # torch.Size: mmseg's heads resize to it
+        return self.encode_decode(images, metas)
+
+
+def padding(sample: SegDataSample) -> tuple[int, int, int, int]:
+    """(left, right, top, bottom) that preprocessing added in testing."""
+    meta = sample.metainfo
+    return tuple(meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0))))
+
+
+def unpadded(rows: Tensor, top: int, size: Sequence[int], sample: SegDataSample) -> Tensor:
+    """Those of the rows (C, n, W), the first of which is row ``top`` of the input, that are no padding."""
+    left, right, above, below = padding(sample)
+    first, last = max(above - top, 0), min(size[0] - below - top, rows.shape[1])
+    return rows[:, first : max(last, first), left : size[1] - right]
+
+
+def flip_axes(sample: SegDataSample) -> list[int]:
+    """Axes of (..., H, W) along which test-time augmentation flipped the input."""
+    if not sample.metainfo.get('flip'):
+        return []
+    return {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-2, -1]}[sample.metainfo['flip_direction']]
+
+
+def check_test_cfg(test_cfg: Mapping[str, Any]) -> None:
+    """A sliding window is complete and leaves no gaps.
+
+    Raises:
+        ValueError: it is not.
+    """
+    mode = test_cfg.get('mode', 'whole')
+    if mode not in MODES:
+        raise choice_error('test_cfg.mode', mode, MODES)
+    if mode == 'whole':
+        return
+    for key in ('crop_size', 'stride'):
+        pair = test_cfg.get(key)
+        if not isinstance(pair, Sequence) or len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+            raise ValueError(f"test_cfg.{key} of mode 'slide' must be (height, width) in px; got {pair!r}.")
+    window, stride = test_cfg['crop_size'], test_cfg['stride']
+    if min(window) < MIN_SIDE_PX:
+        raise ValueError(f'test_cfg.crop_size must be at least {MIN_SIDE_PX} px on both sides; got {tuple(window)}.')
+    if any(step > side for step, side in zip(stride, window, strict=True)):
+        raise ValueError(
+            f'test_cfg.stride {tuple(stride)} is larger than crop_size {tuple(window)}: the windows would leave gaps. '
+            'Two thirds of the window is usual.'
+        )

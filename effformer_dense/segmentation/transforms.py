@@ -1,0 +1,63 @@
+"""Loading annotations with their mistakes found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+from ..data.labels import check_labels, read_labels, to_class_indices
+
+
+@TRANSFORMS.register_module()
+class LoadLabels(BaseTransform):
+    """Load a label PNG like mmseg's ``LoadAnnotations``, and refuse one that would train or score wrongly.
+
+    mmseg casts whatever it finds to 8 bits: 16-bit labels wrap around, and labels past the last class stop a GPU with
+    an assertion that names no file.
+
+    Args:
+        num_labels: number of classes that the files can name: 150 for ADE20K.
+
+    Adds ``gt_seg_map``, (H, W) uint8: classes from 0, unlabelled pixels 255.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        self.num_labels = num_labels
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Load the annotation of one picture.
+
+        Raises:
+            ValueError: see :func:`.data.labels.read_labels` and :func:`.data.labels.check_labels`; or its size is not
+                the picture's.
+        """
+        path = results['seg_map_path']
+        first_label = int(bool(results.get('reduce_zero_label')))
+        labels = read_labels(path)
+        if labels.shape != tuple(results.get('ori_shape', labels.shape)):
+            height, width = results['ori_shape']
+            raise ValueError(
+                f'{path} is {labels.shape[1]} x {labels.shape[0]} px, its picture {results["img_path"]} {width} x '
+                f'{height} px. Annotation and picture must have one size.'
+            )
+        check_labels(path, labels, self.num_labels, first_label)
+        indices = to_class_indices(labels, first_label)
+        if results.get('label_map'):
+            indices = self._map(indices, results['label_map'])
+        results['gt_seg_map'] = indices
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+    @staticmethod
+    def _map(indices: np.ndarray, label_map: dict[int, int]) -> np.ndarray:
+        """Classes of the file to those that the config chose of them."""
+        table = np.arange(256, dtype=np.uint8)
+        for old, new in label_map.items():
+            table[old] = new
+        return table[indices]
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(num_labels={self.num_labels})'

@@ -14,16 +14,22 @@ custom_imports = dict(
     allow_failed_imports=False,
 )
 
-size_px = 192
+size_px = 128
 
 model = dict(
     data_preprocessor=dict(size=(size_px, size_px)),
-    decode_head=dict(num_classes=6),  # ground and five shapes
+    decode_head=dict(
+        num_classes=6,  # ground and five shapes
+        loss_decode=[
+            dict(type='CrossEntropyLoss', loss_weight=1.0),
+            dict(type='DiceLoss', use_sigmoid=False, loss_weight=1.0),
+        ],
+    ),
 )
 
 # Data: scenes of overlapping shapes, see effformer_dense/data/shapes.py.
 data_root = 'data/shapes_ade/'
-shapes = dict(splits=dict(training=720, validation=120), size_px=size_px, seed=0)
+shapes = dict(splits=dict(training=2000, validation=120), size_px=size_px, seed=0)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -68,18 +74,17 @@ val_evaluator = dict(type='SegmentationMetric')
 test_evaluator = val_evaluator
 
 # Schedule: 900 iterations, cosine after a short warm-up.
-max_iters = 900
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=450)
+max_iters = 2400
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=1200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10.0),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=30, end=max_iters, by_epoch=False),
 ]
-default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=450, max_keep_ckpts=1))
-log_processor = dict(window_size=25)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1200, max_keep_ckpts=1))

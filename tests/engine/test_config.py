@@ -206,7 +206,7 @@ def test_auto_scale_lr_needs_a_base_batch_size() -> None:
 def test_window_options_reach_the_segmentor_and_nothing_else() -> None:
     cfg = load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', window_px=512))
     assert cfg.model.test_cfg == dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
-    with pytest.raises(ValueError, match='--window-px is for segmentors; model.type is MaskRCNN'):
+    with pytest.raises(ValueError, match=r'--window-px is for segmentors; model\.type is MaskRCNN'):
         load_config(ConfigOptions(DEMO, window_px=512))
     with pytest.raises(ValueError, match='add its size, --window-px'):
         load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', stride_px=100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -66,10 +67,11 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (ValueError, FileNotFoundError, ImportError) as error:
-        if not _raised_by_package(error):
+        message = str(error) if _raised_by_package(error) else _from_worker(str(error))
+        if message is None:
             raise
         if os.environ.get('LOCAL_RANK', '0') == '0':
-            print(f'\nError: {error}', file=sys.stderr)
+            print(f'\nError: {message}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -83,3 +85,16 @@ def _raised_by_package(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
+
+
+def _from_worker(text: str) -> str | None:
+    """What the package said in a process that loads data: torch hands its error over as text, traceback included."""
+    if not text.startswith('Caught '):
+        return None
+    frames = list(re.finditer(r'^  File "([^"]+)", line', text, flags=re.MULTILINE))
+    if not frames or not Path(frames[-1].group(1)).resolve().is_relative_to(PACKAGE):
+        return None
+    raised = re.search(
+        r'^(?:ValueError|FileNotFoundError): (.*)', text[frames[-1].start() :], flags=re.MULTILINE | re.DOTALL
+    )
+    return raised.group(1).strip() if raised else None

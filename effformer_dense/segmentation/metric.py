@@ -30,6 +30,8 @@ class SegmentationMetric(BaseMetric):
         collect_device, prefix: as for MMEngine's ``BaseMetric``.
     """
 
+    default_prefix = ''  # plain names in logs and for save_best
+
     def __init__(
         self,
         report_dir: str | None = None,

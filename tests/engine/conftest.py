@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from PIL import Image
+
+from effformer_dense.data.ade_layout import scene_to_labels
+from effformer_dense.data.shapes import make_scene
 
 CONFIG = """
 _base_ = {base!r}
@@ -56,3 +60,52 @@ def write_config(tmp_path: Path):
         return path
 
     return write
+
+
+SEGMENTATION_CONFIG = """
+_base_ = {base!r}
+
+data_root = {root!r}
+dataset = dict(
+    data_root=data_root, data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation')
+)
+model = dict(
+    data_preprocessor=dict(size=(64, 64)),
+    neck=dict(out_channels=16),
+    decode_head=dict(in_channels=[16] * 4, channels=16),
+)
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dataset)
+val_dataloader = dict(batch_size=1, num_workers=0, persistent_workers=False, dataset=dataset)
+test_dataloader = val_dataloader
+train_cfg = dict(max_iters=2, val_interval=2)
+param_scheduler = []
+default_hooks = dict(checkpoint=dict(interval=2))
+"""
+
+SCENES = 3
+
+
+@pytest.fixture
+def ade_root(tmp_path: Path) -> Path:
+    """Three labelled scenes in ADE20K layout, of two sizes, with an unlabelled corner and label 150."""
+    root = tmp_path / 'ade'
+    for folder in ('images', 'annotations'):
+        (root / folder / 'validation').mkdir(parents=True)
+    for index in range(SCENES):
+        scene = make_scene(0, 'validation', index, 96)
+        height = 96 - 7 * index
+        labels = scene_to_labels(scene)[:height]
+        labels[:9, :9] = 0
+        labels[-9:, -9:] = 150
+        Image.fromarray(scene.image[:height]).save(root / 'images' / 'validation' / f'{index}.jpg')
+        Image.fromarray(labels).save(root / 'annotations' / 'validation' / f'{index}.png')
+    return root
+
+
+@pytest.fixture
+def tiny_segmentor(tmp_path: Path, ade_root: Path) -> Path:
+    """The full-size ADE20K config of S0 with thin heads, on three small pictures, for two iterations."""
+    base = Path(__file__).resolve().parents[2] / 'configs' / 'semfpn_v2_s0_ade20k.py'
+    path = tmp_path / 'semfpn_tiny.py'
+    path.write_text(SEGMENTATION_CONFIG.format(base=str(base), root=f'{ade_root}/'))
+    return path

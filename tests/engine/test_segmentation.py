@@ -1,93 +1,178 @@
-"""The same tools on an mmsegmentation config: the scope comes from the config."""
+"""Training, testing and inference of a segmentor through the published config, shrunk."""
 
 from __future__ import annotations
 
+import csv
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from effformer_dense.data.shapes import CLASSES, make_scene
 from effformer_dense.engine.config import ConfigOptions
 from effformer_dense.engine.infer import InferOptions, infer
 from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
 
 pytestmark = pytest.mark.slow
 
-CONFIG = """
-custom_imports = dict(imports=['effformer_dense'], allow_failed_imports=False)
-default_scope = 'mmseg'
-classes = {classes!r}
-model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True,
-        pad_val=0, seg_pad_val=255, size=(64, 64), test_cfg=dict(size_divisor=1),
-    ),
-    backbone=dict(type='EfficientFormerV2', arch='s0'),
-    neck=dict(type='FPN', in_channels=[32, 48, 96, 176], out_channels=16, num_outs=4),
-    decode_head=dict(
-        type='FPNHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], feature_strides=[4, 8, 16, 32], channels=16,
-        num_classes=len(classes), norm_cfg=dict(type='SyncBN'), align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss'),
-    ),
-    test_cfg=dict(mode='whole'),
-)
-dataset = dict(
-    type='BaseSegDataset', data_root={root!r}, metainfo=dict(classes=classes, palette=[[i * 40] * 3 for i in range(6)]),
-    data_prefix=dict(img_path='images', seg_map_path='labels'), img_suffix='.png', seg_map_suffix='.png',
-)
-load, pack = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
-train_dataloader = dict(
-    batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler'),
-    dataset=dict(**dataset, pipeline=[load, dict(type='LoadAnnotations'), pack]),
-)
-val_dataloader = dict(
-    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**dataset, pipeline=[load, dict(type='LoadAnnotations'), pack]),
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
-log_processor = dict(by_epoch=False)
-visualizer = dict(type='SegLocalVisualizer', name='visualizer')
-"""
+SMALL = [
+    'train_dataloader.dataset.pipeline.2.scale=(256,64)',
+    'train_dataloader.dataset.pipeline.3.crop_size=(64,64)',
+    'test_dataloader.dataset.pipeline.1.scale=(256,64)',
+    'val_dataloader.dataset.pipeline.1.scale=(256,64)',
+]
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """Semantic FPN on four labelled scenes."""
-    root = tmp_path / 'labelled'
-    for folder in ('images', 'labels'):
-        (root / folder).mkdir(parents=True)
-    for index in range(4):
-        scene = make_scene(0, 'train', index, 64)
-        labels = (scene.masks * (scene.labels + 1)[:, None, None]).sum(0).astype(np.uint8)
-        Image.fromarray(scene.image).save(root / 'images' / f'{index}.png')
-        Image.fromarray(labels).save(root / 'labels' / f'{index}.png')
-    path = tmp_path / 'semfpn.py'
-    path.write_text(CONFIG.format(classes=('ground', *CLASSES), root=str(root)))
-    return path
+def trained(tiny_segmentor: Path, tmp_path: Path) -> ConfigOptions:
+    """Options of a config whose work dir holds a checkpoint of two iterations."""
+    options = ConfigOptions(tiny_segmentor, cfg_options=SMALL, work_dir=tmp_path / 'work', from_scratch=True)
+    train(options)
+    return options
 
 
-def test_train_test_and_infer_a_segmentor(config: Path, tmp_path: Path) -> None:
-    options = ConfigOptions(config, work_dir=tmp_path / 'work')
-    work_dir = train(options)
-    metrics = evaluate(options, EvaluationOptions(work_dir, show_dir=tmp_path / 'shown', show_count=2))
-    assert 0 <= metrics['mIoU'] <= 100
+def _independent_scores(labels: Path, annotations: Path) -> dict[str, float]:
+    """mIoU, mAcc, aAcc from the files alone, by a confusion matrix."""
+    confusion = np.zeros((151, 151), np.int64)
+    for path in annotations.glob('*.png'):
+        annotation, prediction = (np.asarray(Image.open(p), np.int64) for p in (path, labels / path.name))
+        np.add.at(confusion, (annotation.ravel(), prediction.ravel()), 1)
+    confusion = confusion[1:, 1:]  # unlabelled pixels count nowhere; nothing is predicted as unlabelled
+    correct, annotated, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    union = annotated + predicted - correct
+    iou = [c / u for c, u in zip(correct, union, strict=True) if u]
+    accuracy = [c / a for c, a in zip(correct, annotated, strict=True) if a]
+    return {'mIoU': np.mean(iou), 'mAcc': np.mean(accuracy), 'aAcc': correct.sum() / annotated.sum()}
+
+
+def test_scores_are_those_of_the_saved_labels(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
+    labels = tmp_path / 'labels'
+    metrics = evaluate(trained, EvaluationOptions(trained.work_dir, tmp_path / 'shown', 2, label_dir=labels))
+    expected = _independent_scores(labels, ade_root / 'annotations' / 'validation')
+    assert metrics == pytest.approx(expected, abs=1e-12)
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 2
-    out = infer(options, InferOptions(work_dir, str(tmp_path / 'labelled' / 'images' / '0.png'), tmp_path / 'out'))
-    assert Image.open(out / 'pictures' / '0.png').size == (64, 64)
+    table = json.loads((trained.work_dir / 'scores.json').read_text())
+    assert table['mIoU'] == metrics['mIoU'] and table['num_pictures'] == 3
+    assert table['classes'][149]['name'] == 'flag' and table['classes'][149]['annotated_px'] == 3 * 81
+    assert table['num_classes_left_out'] == sum(row['IoU'] is None for row in table['classes']) > 100
+    assert len(list(csv.DictReader((trained.work_dir / 'scores.csv').open()))) == 150
+    for path in labels.glob('*.png'):
+        image = Image.open(path)
+        assert image.mode == 'L' and image.size == Image.open(ade_root / 'images/validation' / f'{path.stem}.jpg').size
+        assert 1 <= np.asarray(image).min() and np.asarray(image).max() <= 150
+
+
+def test_tta_windows_and_rounded_sides_run_on_pictures_of_two_sizes(trained: ConfigOptions, tmp_path: Path) -> None:
+    checkpoint = trained.work_dir
+    plain = evaluate(trained, EvaluationOptions(checkpoint))
+    one_window = ConfigOptions(**{**vars(trained), 'window_px': 96})
+    assert evaluate(one_window, EvaluationOptions(checkpoint)) == plain, 'the pictures fit into one window'
+    windows = ConfigOptions(**{**vars(trained), 'window_px': 32, 'stride_px': 24})
+    assert evaluate(windows, EvaluationOptions(checkpoint)) != plain
+    rounded = [*SMALL, 'test_dataloader.dataset.pipeline.2.size_divisor=32']
+    rounded_options = ConfigOptions(**{**vars(trained), 'cfg_options': rounded})
+    assert 0 <= evaluate(rounded_options, EvaluationOptions(checkpoint))['mIoU'] <= 1
+    tta = _with_small_tta(trained, tmp_path)
+    metrics = evaluate(tta, EvaluationOptions(checkpoint, label_dir=tmp_path / 'tta'))
+    assert 0 <= metrics['mIoU'] <= 1 and len(list((tmp_path / 'tta').glob('*.png'))) == 3
+
+
+def _with_small_tta(options: ConfigOptions, tmp_path: Path) -> ConfigOptions:
+    """Two scales around 64 px instead of six around 512."""
+    path = tmp_path / 'small_tta.py'
+    path.write_text(
+        f'_base_ = {str(options.config)!r}\n'
+        "tta_pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug', transforms=[\n"
+        "    [dict(type='Resize', scale=(256, side), keep_ratio=True) for side in (48, 64)],\n"
+        "    [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],\n"
+        "    [dict(type='LoadLabels', num_labels=150)], [dict(type='PackSegInputs')]])]\n"
+    )
+    return ConfigOptions(**{**vars(options), 'config': path})
+
+
+def test_infer_writes_overlay_map_and_labels(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
+    out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
+    pictures = sorted((ade_root / 'images' / 'validation').glob('*.jpg'))
+    for picture in pictures:
+        size = Image.open(picture).size
+        assert Image.open(out / 'pictures' / f'{picture.stem}.png').size == size
+        labels = Image.open(out / 'labels' / f'{picture.stem}.png')
+        assert labels.size == size and labels.mode == 'L' and np.asarray(labels).min() >= 1
+        drawn = Image.open(out / 'maps' / f'{picture.stem}.png')
+        assert drawn.width > size[0] and drawn.height >= size[1]
     assert not (out / 'predictions.json').exists()
+    assert sorted(p.name for p in out.rglob('*') if 'partial' in p.name) == []
 
 
-def test_num_classes_of_a_segmentor_is_checked(config: Path, tmp_path: Path) -> None:
-    options = ConfigOptions(config, cfg_options=['model.decode_head.num_classes=150'], work_dir=tmp_path / 'work')
-    with pytest.raises(ValueError, match=r'decode_head.num_classes is 150, .* has 6 classes \(ground, disc'):
+def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
+    evaluate(trained, EvaluationOptions(trained.work_dir, label_dir=tmp_path / 'labels'))
+    out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
+    for path in (tmp_path / 'labels').glob('*.png'):
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(out / 'labels' / path.name)))
+
+
+def test_auto_scale_lr_scales_with_the_total_batch(tiny_segmentor: Path, tmp_path: Path) -> None:
+    options = ConfigOptions(tiny_segmentor, SMALL, tmp_path / 'work', from_scratch=True, auto_scale_lr=True)
+    train(options)
+    state = torch.load(tmp_path / 'work' / 'iter_2.pth', weights_only=False)
+    assert {group['lr'] for group in state['optimizer']['param_groups']} == {2e-4 * 2 / 32}
+
+
+def _mistake(options: ConfigOptions) -> str:
+    with pytest.raises(ValueError) as caught:
         train(options)
+    assert not Path(options.work_dir).exists(), 'found before any work'
+    return str(caught.value)
+
+
+def test_wrong_label_files_are_found_before_training(tiny_segmentor: Path, ade_root: Path, tmp_path: Path) -> None:
+    options = ConfigOptions(tiny_segmentor, SMALL, tmp_path / 'work', from_scratch=True)
+    path = ade_root / 'annotations' / 'validation' / '1.png'
+    labels = np.asarray(Image.open(path))
+    Image.fromarray(labels + np.uint8(1)).save(path)
+    assert '1.png: label 151 in 81 pixels; labels go from 1 to 150' in _mistake(options)
+    Image.fromarray(np.stack([labels] * 3, axis=-1)).save(path)
+    assert '1.png: a picture of mode RGB' in _mistake(options)
+    Image.fromarray(labels[:-1]).save(path)
+    assert '1.png is 96 x 88 px, its picture' in _mistake(options)
+    path.unlink()
+    message = _mistake(options)
+    assert '1 files are missing' in message and str(path) in message
+
+
+def test_classes_and_palette_are_checked(tiny_segmentor: Path, tmp_path: Path) -> None:
+    def options(num_classes: int, **metainfo) -> ConfigOptions:
+        path = tmp_path / 'classes.py'
+        data = f'train_dataloader = dict(dataset=dict(metainfo={metainfo}))\n'
+        head = f'model = dict(decode_head=dict(num_classes={num_classes}))\n'
+        path.write_text(f'_base_ = {str(tiny_segmentor)!r}\n{data if metainfo else ""}{head}')
+        return ConfigOptions(path, SMALL, tmp_path / 'work', from_scratch=True)
+
+    assert 'decode_head.num_classes is 5, and the data set ADE20KDataset has 150 classes' in _mistake(options(5))
+    (tmp_path / 'none.txt').write_text('')
+    for empty in ([], str(tmp_path / 'none.txt')):
+        assert 'ADE20KDataset has an empty list of classes' in _mistake(options(150, classes=empty))
+    message = _mistake(options(2, classes=['wall', 'sky'], palette=[[1, 2, 3]]))
+    assert 'metainfo.palette of ADE20KDataset has 1 colours for 2 classes' in message
+
+
+def test_pictures_of_another_kind_and_missing_folders(tiny_segmentor: Path, ade_root: Path, tmp_path: Path) -> None:
+    options = ConfigOptions(tiny_segmentor, SMALL, tmp_path / 'work', from_scratch=True)
+    for path in (ade_root / 'images' / 'validation').glob('*.jpg'):
+        path.rename(path.with_suffix('.jpeg'))
+    message = _mistake(options)
+    assert 'names no pictures *.jpg; there are files of kind .jpeg' in message
+    shutil.rmtree(ade_root / 'annotations')
+    assert f'Not found: {ade_root / "annotations/validation"}' in _mistake(options)
+
+
+def test_label_files_need_the_metric_that_writes_them(tiny_config: Path, tmp_path: Path) -> None:
+    options = ConfigOptions(tiny_config, work_dir=tmp_path / 'work')
+    train(options)
+    with pytest.raises(ValueError, match=r'Label files are written by .*SegmentationMetric.* CocoMetric'):
+        evaluate(options, EvaluationOptions(tmp_path / 'work', label_dir=tmp_path / 'labels'))
+    with pytest.raises(ValueError, match='Test-time augmentation needs tta_model and tta_pipeline'):
+        evaluate(options, EvaluationOptions(tmp_path / 'work', tta=True))

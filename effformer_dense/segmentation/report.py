@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +41,7 @@ def score_rows(scores: Scores) -> list[dict[str, Any]]:
 
 def score_table(scores: Scores) -> str:
     """Per-class table in percent, and below it the means and what they leave out."""
-    table = Table()
+    table = Table(box=box.ASCII)  # logs and pipes are not always UTF-8
     for name in ('label', 'class', 'IoU %', 'Acc %', 'annotated px'):
         table.add_column(name, justify='left' if name == 'class' else 'right')
     for row in score_rows(scores):

@@ -11,8 +11,10 @@ from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..backbones.base import MIN_SIDE_PX
+from ..data.labels import UNLABELLED
 from ..variants import choice_error
 from .bands import RowResizer, sliding_window_bands
 
@@ -21,22 +23,43 @@ MODES = ('whole', 'slide')
 
 @MODELS.register_module()
 class BandedEncoderDecoder(EncoderDecoder):
-    """``EncoderDecoder`` whose predictions never hold the logits of a whole picture at its own size.
+    """``EncoderDecoder`` for pictures of any size.
 
-    Training is mmseg's. Prediction gives the same labels (up to ties within rounding), band by band
-    (:mod:`.bands`); data samples get ``pred_sem_seg`` and no ``seg_logits``. ``test_cfg`` is mmseg's:
+    Predictions never hold the logits of a whole picture at its own size: they are computed and resized in bands of rows
+    (:mod:`.bands`). Data samples get ``pred_sem_seg`` and no ``seg_logits``. ``test_cfg`` is mmseg's:
     ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(height, width), stride=(height, width))``.
+
+    Pictures whose sides are no multiple of the backbone's largest stride (32) are continued to one by edge pixels,
+    and the logits are cropped. The backbone takes them as they are, but cells that lie partly outside the picture see
+    zeros where weights trained on whole cells never did, and mmseg's necks and heads resize one map to the size of the
+    next even where that is not by a power of two.
 
     Args:
         *args, **kwargs: as for mmseg's ``EncoderDecoder``.
+        continue_edges: False takes pictures as they are, for parity with mmseg.
 
     Raises:
-        ValueError: a window or stride that is missing, too small, or leaves gaps.
+        ValueError: a window or stride that is missing, too small, or leaves gaps; or more than 255 classes.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, continue_edges: bool = True, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         check_test_cfg(self.test_cfg or {})
+        if self.out_channels > UNLABELLED:
+            raise ValueError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {self.out_channels} classes.')
+        strides = getattr(self.backbone, 'out_strides', (1,))  # other backbones do not tell
+        self.side_multiple = strides[-1] if continue_edges else 1
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch; where pictures are continued, annotations are too, as unlabelled."""
+        size = self._continued_size(inputs.shape[2:])
+        for sample in data_samples:
+            labels = sample.gt_sem_seg.data  # (1, H, W)
+            below, right = (want - have for want, have in zip(size, labels.shape[1:], strict=True))
+            if below or right:
+                unlabelled = self.decode_head.ignore_index
+                sample.gt_sem_seg = PixelData(data=F.pad(labels, (0, right, 0, below), value=unlabelled))
+        return super().loss(self._continued(inputs), list(data_samples))
 
     def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
         """Labels at the size of the original pictures.
@@ -83,8 +106,18 @@ class BandedEncoderDecoder(EncoderDecoder):
 
     def _whole_logits(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) to (B, C, h, w)."""
-        metas = [dict(img_shape=images.shape[2:])] * len(images)  # torch.Size: mmseg's heads resize to it
-        return self.encode_decode(images, metas)
+        height, width = images.shape[2:]
+        metas = [dict(img_shape=self._continued_size((height, width)))] * len(images)  # what mmseg's heads resize to
+        return self.encode_decode(self._continued(images), metas)[:, :, :height, :width]
+
+    def _continued_size(self, size: Sequence[int]) -> torch.Size:
+        return torch.Size(-(-side // self.side_multiple) * self.side_multiple for side in size)
+
+    def _continued(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, h, w) continued to the right and below by their edge pixels."""
+        size = self._continued_size(images.shape[2:])
+        below, right = (want - have for want, have in zip(size, images.shape[2:], strict=True))
+        return F.pad(images, (0, right, 0, below), mode='replicate') if below or right else images
 
 
 def padding(sample: SegDataSample) -> tuple[int, int, int, int]:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
 from tests.helpers import PROJECT_ROOT
 
@@ -32,7 +34,7 @@ def _assert_same_but_for_ties(labels: torch.Tensor, expected_sample) -> None:
 @pytest.mark.parametrize('mode', ['whole', 'slide'])
 def test_same_labels_as_mmseg(size, ori_shape, mode: str, build_segmentor, make_batch) -> None:
     test_cfg = dict(mode='whole') if mode == 'whole' else dict(mode='slide', crop_size=(64, 48), stride=(43, 32))
-    ours, theirs = (build_segmentor(kind, **test_cfg) for kind in ('BandedEncoderDecoder', 'EncoderDecoder'))
+    ours, theirs = (build_segmentor(kind, False, **test_cfg) for kind in ('BandedEncoderDecoder', 'EncoderDecoder'))
     with torch.inference_mode():
         expected = theirs.test_step(make_batch(*size, ori_shape))[0]
     labels = _labels(ours, make_batch(*size, ori_shape))
@@ -42,7 +44,7 @@ def test_same_labels_as_mmseg(size, ori_shape, mode: str, build_segmentor, make_
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical'])
 def test_flipped_input_and_padding_are_undone_as_mmseg_does(direction: str, build_segmentor, make_batch) -> None:
-    ours, theirs = (build_segmentor(kind) for kind in ('BandedEncoderDecoder', 'EncoderDecoder'))
+    ours, theirs = (build_segmentor(kind, False) for kind in ('BandedEncoderDecoder', 'EncoderDecoder'))
     for model in (ours, theirs):
         model.data_preprocessor.test_cfg = dict(size_divisor=32)
     meta = dict(flip=True, flip_direction=direction)
@@ -59,6 +61,41 @@ def test_window_that_holds_the_picture_equals_the_whole_exactly(window, build_se
         expected = _labels(whole, make_batch(96, 128, ori_shape))
         assert expected.unique().numel() > 2
         assert torch.equal(_labels(slide, make_batch(96, 128, ori_shape)), expected)
+
+
+def _continue(image: torch.Tensor, multiple: int = 32) -> torch.Tensor:
+    """By hand: the last row and column again and again."""
+    while image.shape[-2] % multiple:
+        image = torch.cat([image, image[..., -1:, :]], dim=-2)
+    while image.shape[-1] % multiple:
+        image = torch.cat([image, image[..., :, -1:]], dim=-1)
+    return image
+
+
+def test_odd_sides_are_continued_by_their_edge_and_cut_off_again(build_segmentor) -> None:
+    images = torch.randn(2, 3, 75, 110)
+    continued, as_is = build_segmentor(), build_segmentor(continue_edges=False)
+    expected = [sample.pred_sem_seg.data[:, :75, :110] for sample in as_is.predict(_continue(images))]
+    labels = [sample.pred_sem_seg.data for sample in continued.predict(images)]
+    assert all(torch.equal(*pair) for pair in zip(labels, expected, strict=True))
+    assert not torch.equal(labels[0], as_is.predict(images)[0].pred_sem_seg.data), 'it makes a difference'
+    whole_cells = torch.randn(1, 3, 64, 96)
+    pair = [model.predict(whole_cells)[0].pred_sem_seg.data for model in (continued, as_is)]
+    assert torch.equal(*pair), 'and none where sides are multiples of 32'
+
+
+def test_loss_on_odd_sides_ignores_what_was_added(build_segmentor) -> None:
+    def samples(labels: torch.Tensor) -> list[SegDataSample]:
+        return [SegDataSample(gt_sem_seg=PixelData(data=one[None])) for one in labels]
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, 75, 110, generator=generator)
+    labels = torch.randint(0, 7, (2, 75, 110), generator=generator)
+    continued = torch.full((2, 96, 128), 255)
+    continued[:, :75, :110] = labels
+    expected = build_segmentor(continue_edges=False).loss(_continue(images), samples(continued))
+    loss = build_segmentor().loss(images, samples(labels))
+    torch.testing.assert_close(loss, expected)
 
 
 def test_predicts_without_data_samples(build_segmentor) -> None:

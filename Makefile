@@ -1,11 +1,14 @@
-# make demo   set up, generate shapes, train, evaluate, draw
-# make test   set up, run the tests
-# make lint   set up, ruff
+# make demo       set up, generate shapes, train Mask R-CNN on them, evaluate, draw
+# make demo-seg   the same with Semantic FPN
+# make test       set up, run the tests
+# make lint       set up, ruff
 PY := .venv/bin/python
 DEMO := configs/maskrcnn_v2_s0_shapes.py
 DEMO_DIR := work_dirs/demo
+DEMO_SEG := configs/semfpn_v2_s0_shapes.py
+DEMO_SEG_DIR := work_dirs/demo_seg
 
-.PHONY: help setup demo test lint
+.PHONY: help setup demo demo-seg test lint
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -16,6 +19,10 @@ setup:
 demo: setup
 	$(PY) tools/train.py $(DEMO) --work-dir $(DEMO_DIR)
 	$(PY) tools/test.py $(DEMO) $(DEMO_DIR) --work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures --show-count 12
+
+demo-seg: setup
+	$(PY) tools/train.py $(DEMO_SEG) --work-dir $(DEMO_SEG_DIR)
+	$(PY) tools/test.py $(DEMO_SEG) $(DEMO_SEG_DIR) --work-dir $(DEMO_SEG_DIR) --show-dir $(DEMO_SEG_DIR)/pictures --show-count 12
 
 test: setup
 	$(PY) -m pytest

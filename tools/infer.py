@@ -3,6 +3,9 @@
 python tools/infer.py CONFIG CHECKPOINT picture.jpg
 python tools/infer.py CONFIG CHECKPOINT folder --out-dir results
 python tools/infer.py CONFIG CHECKPOINT 'folder/**/*_left.png'
+
+Detectors write annotated pictures and predictions.json in COCO format; segmentors write pictures with their colours
+(pictures/), the colours with a legend (maps/) and label PNGs numbered as the data set's annotations (labels/).
 """
 
 import argparse

@@ -22,7 +22,7 @@ from torch import nn
 
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from ..files import write_text
-from ..segmentation.results import write_segmentation
+from ..segmentation.results import drawable, write_segmentation
 from .check_arguments import check_arguments, find_component
 from .check_data import leaf_datasets
 from .check_labels import argument
@@ -70,7 +70,8 @@ class Predictor:
         meta = load_weights(model, checkpoint).get('meta', {})
         self.model = revert_sync_batchnorm(model).to(self.device).eval()
         self.dataset_meta = _dataset_meta(cfg, meta)
-        self.pipeline = Compose([step for step in _test_pipeline(cfg) if step['type'] not in _ANNOTATION_STEPS])
+        steps = _test_pipeline(cfg)
+        self.pipeline = Compose([s for s in steps if str(s['type']).rpartition('.')[2] not in _ANNOTATION_STEPS])
 
     @torch.inference_mode()
     def __call__(self, path: Path, image_id: int = 0) -> BaseDataElement:
@@ -101,18 +102,19 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     check_backbone(cfg.model, with_weights=False)
     predictor = Predictor(cfg, checkpoint, infer_options.device)
     if 'decode_head' in cfg.model:
-        _infer_segmentation(predictor, paths, infer_options.out_dir)
+        meta = drawable(predictor.dataset_meta, predictor.model.out_channels)
+        _infer_segmentation(predictor, paths, infer_options.out_dir, meta)
     else:
         _infer_detection(predictor, paths, infer_options, _visualizer(cfg, predictor.dataset_meta))
     return infer_options.out_dir
 
 
-def _infer_segmentation(predictor: Predictor, paths: list[Path], out_dir: Path) -> None:
+def _infer_segmentation(predictor: Predictor, paths: list[Path], out_dir: Path, dataset_meta: dict[str, Any]) -> None:
     targets = _targets(paths)
     for path in track(paths, description='Predicting'):
         labels = np.asarray(predictor(path).pred_sem_seg.data[0].cpu(), dtype=np.uint8)
         image = np.ascontiguousarray(read_picture(path)[..., ::-1])
-        write_segmentation(out_dir, targets[path], image, labels, predictor.dataset_meta)
+        write_segmentation(out_dir, targets[path], image, labels, dataset_meta)
 
 
 def _infer_detection(predictor: Predictor, paths: list[Path], options: InferOptions, visualizer: Visualizer) -> None:

@@ -6,6 +6,7 @@ minutes and many GB at 4000 x 3000 px. Here it is one look-up per pixel.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,18 @@ OPACITY = 0.6
 MIN_DRAWN_HEIGHT_PX = 480
 
 _INK, _PAPER, _NOTHING = (20, 20, 20), (255, 255, 255), (0, 0, 0)
+
+
+def distinct_colours(count: int) -> list[tuple[int, int, int]]:
+    """RGB colours for data sets without a palette: hues by the golden ratio, so that neighbours differ."""
+    hues = [(index * 0.618034) % 1 for index in range(count)]
+    return [
+        tuple(
+            round(255 * part)
+            for part in colorsys.hsv_to_rgb(hue, 0.6 + 0.4 * (index % 2), 0.95 - 0.3 * (index % 3) / 2)
+        )
+        for index, hue in enumerate(hues)
+    ]
 
 
 def colour_map(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:

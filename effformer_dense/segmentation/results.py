@@ -9,7 +9,28 @@ import numpy as np
 
 from ..data.labels import first_label_of, to_file_labels
 from ..files import write_png
-from .draw import colour_map, overlay, with_legend
+from .draw import colour_map, distinct_colours, overlay, with_legend
+
+
+def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
+    """``dataset_meta`` with a name and a colour for every class that the model predicts.
+
+    Args:
+        dataset_meta: of a checkpoint or a config; without a palette, colours are made.
+        num_classes: that the model predicts; 1 for object or not.
+
+    Raises:
+        ValueError: fewer names or colours than classes.
+    """
+    needed = max(num_classes, 2)
+    classes, palette = dataset_meta.get('classes') or (), dataset_meta.get('palette') or distinct_colours(needed)
+    for what, there in (('classes', classes), ('palette', palette)):
+        if len(there) < needed:
+            raise ValueError(
+                f'{what} has {len(there)} entries, and the model predicts {needed} classes. Set metainfo.{what} of the test '
+                'data set, or use the config that the checkpoint was trained with.'
+            )
+    return {**dataset_meta, 'classes': classes, 'palette': palette}
 
 
 def write_segmentation(

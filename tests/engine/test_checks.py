@@ -14,6 +14,7 @@ from PIL import Image
 from effformer_dense import EfficientFormerV2
 from effformer_dense.data.coco_layout import ensure_coco_shapes
 from effformer_dense.data.generated import ShapesSpec
+from effformer_dense.data.layouts import ADE20K
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.engine.check_data import check_dataset, check_evaluator, check_num_classes, read_annotations
 from effformer_dense.engine.checks import check_backbone, check_run
@@ -48,6 +49,19 @@ def test_a_good_data_set_passes(dataset: dict) -> None:
 def test_missing_folder_is_named_with_the_way_out(dataset: dict) -> None:
     with pytest.raises(ValueError, match=r'nowhere does not exist. See .*README.*--data-root'):
         check_dataset({**dataset, 'data_root': 'nowhere'})
+
+
+def test_usual_mistakes_with_folder_names_are_recognised(tmp_path: Path) -> None:
+    init_default_scope('mmseg')
+    root = tmp_path / 'ADEChallengeData2016'
+    for path in ADE20K.paths:
+        (root / path).mkdir(parents=True)
+    prefix = dict(img_path='images/training', seg_map_path='annotations/training')
+    wrong = dict(type='ADE20KDataset', data_root=str(tmp_path), data_prefix=prefix)
+    with pytest.raises(ValueError, match=r'(?s)Not found: .*begins at .*ADEChallengeData2016: name that folder'):
+        check_dataset(wrong)
+    with pytest.raises(ValueError, match=r'(?s)nowhere does not exist.*openxlab dataset get'):
+        check_dataset({**wrong, 'data_root': 'nowhere'})
 
 
 def test_wrong_layout_says_what_is_there(dataset: dict) -> None:

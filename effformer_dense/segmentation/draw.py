@@ -22,14 +22,11 @@ _INK, _PAPER, _NOTHING = (20, 20, 20), (255, 255, 255), (0, 0, 0)
 
 def distinct_colours(count: int) -> list[tuple[int, int, int]]:
     """RGB colours for data sets without a palette: hues by the golden ratio, so that neighbours differ."""
-    hues = [(index * 0.618034) % 1 for index in range(count)]
-    return [
-        tuple(
-            round(255 * part)
-            for part in colorsys.hsv_to_rgb(hue, 0.6 + 0.4 * (index % 2), 0.95 - 0.3 * (index % 3) / 2)
-        )
-        for index, hue in enumerate(hues)
-    ]
+    colours = []
+    for index in range(count):
+        hue, saturation, value = (index * 0.618034) % 1, 0.6 + 0.4 * (index % 2), 0.95 - 0.15 * (index % 3)
+        colours.append(tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value)))
+    return colours
 
 
 def colour_map(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:

@@ -27,8 +27,8 @@ def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
     for what, there in (('classes', classes), ('palette', palette)):
         if len(there) < needed:
             raise ValueError(
-                f'{what} has {len(there)} entries, and the model predicts {needed} classes. Set metainfo.{what} of the test '
-                'data set, or use the config that the checkpoint was trained with.'
+                f'{what} has {len(there)} entries, and the model predicts {needed} classes. Set metainfo.{what} of '
+                'the test data set, or use the config that the checkpoint was trained with.'
             )
     return {**dataset_meta, 'classes': classes, 'palette': palette}
 

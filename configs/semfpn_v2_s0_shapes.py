@@ -2,8 +2,8 @@
 
     python tools/train.py configs/semfpn_v2_s0_shapes.py
 
-The data set makes itself on first use under data/shapes_ade, in ADE20K's layout. Everything is small on purpose: 192 px
-pictures, 64 channels, 900 iterations of 4. Another backbone is a line: ``model=dict(backbone=dict(arch='s1'),
+The data set makes itself on first use under data/shapes_ade, in ADE20K's layout. Everything is small on purpose: 128 px
+pictures, 64 channels, 2400 iterations of 4. Another backbone is a line: ``model=dict(backbone=dict(arch='s1'),
 neck=dict(in_channels=[32, 48, 120, 224]))``, from its row in the README's table.
 """
 
@@ -73,7 +73,22 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='SegmentationMetric')
 test_evaluator = val_evaluator
 
-# Schedule: 900 iterations, cosine after a short warm-up.
+# For tools/test.py --tta.
+tta_model = dict(type='MultiScaleFlipModel')
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (112, 128, 144)],
+            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+            [dict(type='LoadLabels', num_labels=6)],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+
+# Schedule: 2400 iterations, cosine after a short warm-up.
 max_iters = 2400
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=1200)
 val_cfg = dict(type='ValLoop')

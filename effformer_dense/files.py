@@ -35,3 +35,18 @@ def write_text(path: Path, text: str) -> None:
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (H, W) or (H, W, 3) uint8 as PNG."""
     write_atomically(path, lambda scratch: Image.fromarray(image).save(scratch))
+
+
+def check_output_dir(path: Path) -> None:
+    """A folder can be made and written to.
+
+    Raises:
+        ValueError: a file is in the way, or it is not ours to write.
+    """
+    there = path.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise ValueError(f'{path} cannot be a folder: {there} is a file. Name another place for the results.')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f'{path} cannot be written: no permission in {there}. Name another place for the results.')

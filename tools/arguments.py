@@ -41,13 +41,29 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)  # passed by torch's launcher
 
 
+def count(text: str) -> int:
+    """Argument type: 0, 1, 2, ..."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'{number} is negative')
+    return number
+
+
+def fraction(text: str) -> float:
+    """Argument type: 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f'{number} is not between 0 and 1')
+    return number
+
+
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
     """Sliding window of segmentors."""
     parser.add_argument(
         '--window-px',
         type=int,
         metavar='SIDE',
-        help='segmentors: predict window by window, for pictures larger than memory allows (512, say)',
+        help='segmentors: predict in windows of this side, in px of the resized picture (see docs/ade20k.md)',
     )
     parser.add_argument('--stride-px', type=int, metavar='STEP', help='from window to window (default: 2/3 of it)')
 
@@ -67,6 +83,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (ValueError, FileNotFoundError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in ('effformer_dense', 'torch', 'mmengine'):
+            sys.exit(f'{sys.executable} has no {error.name}. Set up with make setup, then: source .venv/bin/activate')
         message = str(error) if _raised_by_package(error) else _from_worker(str(error))
         if message is None:
             raise

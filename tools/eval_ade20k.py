@@ -25,18 +25,22 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from effformer_dense.files import check_output_dir
     from effformer_dense.segmentation.label_folders import ade20k_classes, read_class_names, score_folders
     from effformer_dense.segmentation.report import score_table, write_scores
 
-    classes = read_class_names(args.classes) if args.classes else ade20k_classes()
-    scores, extra = score_folders(args.predictions, args.annotations, classes, args.zero_based_predictions)
-    print(score_table(scores))
-    if extra:
-        print(f'{len(extra)} predictions have no annotation and were not scored: {", ".join(extra[:3])}')
-    print('\n'.join(f'{name}: {value:.6f}' for name, value in scores.summary().items()))
     if args.out_dir:
-        paths = write_scores(scores, args.out_dir)
+        check_output_dir(args.out_dir)
+    classes = read_class_names(args.classes) if args.classes else ade20k_classes()
+    result = score_folders(args.predictions, args.annotations, classes, args.zero_based_predictions)
+    print(score_table(result.scores))
+    print('\n'.join(f'{name}: {value:.6f}' for name, value in result.scores.summary().items()))
+    if args.out_dir:
+        source = dict(predictions=str(args.predictions), annotations=str(args.annotations))
+        paths = write_scores(result.scores, args.out_dir, source)
         print(f'Scores: {", ".join(map(str, paths))}')
+    for note in result.notes:
+        print(note)
 
 
 if __name__ == '__main__':

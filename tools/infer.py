@@ -11,7 +11,7 @@ Detectors write annotated pictures and predictions.json in COCO format; segmento
 import argparse
 from pathlib import Path
 
-from arguments import add_config_arguments, add_window_arguments, config_options, run
+from arguments import add_config_arguments, add_window_arguments, config_options, fraction, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('pictures', help='a picture, a folder, or a glob pattern in quotes')
     parser.add_argument('--out-dir', type=Path, default=Path('outputs'), help='default: %(default)s')
     parser.add_argument(
-        '--score-threshold', type=float, default=0.5, help='lowest score of a drawn instance (default: %(default)s)'
+        '--score-threshold', type=fraction, default=0.5, help='lowest score of a drawn instance (default: %(default)s)'
     )
     parser.add_argument('--device', help='torch device (default: a GPU if there is one)')
     add_window_arguments(parser)

@@ -15,7 +15,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('name', choices=['coco', 'ade20k'], help='data set')
     parser.add_argument('folder', type=Path, nargs='?', help='where it is (default: where the configs look)')
-    parser.add_argument('--partial', action='store_true', help='accept a part of it: one split, or fewer pictures')
+    parser.add_argument(
+        '--partial',
+        action='store_true',
+        help='accept one split, or fewer pictures with annotations of their own',
+    )
     parser.add_argument('--no-link', action='store_true', help='check only')
     return parser.parse_args()
 

@@ -8,7 +8,15 @@ python tools/test.py configs/semfpn_v2_l_ade20k.py CHECKPOINT --window-px 512
 import argparse
 from pathlib import Path
 
-from arguments import add_config_arguments, add_run_arguments, add_window_arguments, config_options, run
+from arguments import (
+    add_config_arguments,
+    add_run_arguments,
+    add_window_arguments,
+    config_options,
+    count,
+    fraction,
+    run,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,9 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', type=Path, help='checkpoint, or the work dir of a training: its last one')
     add_run_arguments(parser)
     parser.add_argument('--show-dir', type=Path, help='write pictures of ground truth beside predictions there')
-    parser.add_argument('--show-count', type=int, default=20, help='how many pictures (default: %(default)s)')
+    parser.add_argument('--show-count', type=count, default=20, help='how many pictures (default: %(default)s)')
     parser.add_argument(
-        '--score-threshold', type=float, default=0.5, help='lowest score of a drawn instance (default: %(default)s)'
+        '--score-threshold', type=fraction, default=0.5, help='lowest score of a drawn instance (default: %(default)s)'
     )
     parser.add_argument('--tta', action='store_true', help='segmentors: average over scales and flips')
     parser.add_argument(

@@ -69,6 +69,7 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=0.0, direction='horizontal'),
                 dict(type='RandomFlip', prob=1.0, direction='horizontal'),
             ],
+            [dict(type='ResizeToMultiple', size_divisor=1)],  # as in test_pipeline
             [dict(type='LoadLabels', num_labels=num_labels)],
             [dict(type='PackSegInputs')],
         ],

@@ -1,4 +1,4 @@
-"""What every detection run shares: imports, hooks, logging. Keys: runtime only."""
+"""What every run shares: imports, hooks, logging; in mmdet's scope. Keys: runtime only."""
 
 default_scope = 'mmdet'
 custom_imports = dict(imports=['effformer_dense'], allow_failed_imports=False)

@@ -1,4 +1,4 @@
-"""What every segmentation run shares: the runtime of detection in mmseg's scope, counted in iterations."""
+"""What every segmentation run shares: the same in mmseg's scope, counted in iterations. Keys: runtime only."""
 
 _base_ = 'default_runtime.py'
 

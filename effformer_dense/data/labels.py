@@ -26,7 +26,7 @@ def read_labels(path: str | Path) -> np.ndarray:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f'{path}: cannot be read ({error.strerror}).') from error
+        raise ValueError(f'{path}: cannot be read ({error.strerror}). Every picture needs its label file.') from error
     reason = truncation(data)
     if reason:
         raise ValueError(f'{path}: {reason}. Replace it.')
@@ -34,14 +34,20 @@ def read_labels(path: str | Path) -> np.ndarray:
         image = Image.open(io.BytesIO(data))
         labels = np.asarray(image)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
-        raise ValueError(f'{path}: no picture that Pillow can decode ({error}). Replace it.') from error
+        raise ValueError(f'{path}: no picture that Pillow can decode. Replace it.') from error
     if labels.ndim != 2 or image.mode == 'F':
         raise ValueError(
             f'{path}: a picture of mode {image.mode}, with colours or fractions; labels are one channel of integers. '
             'For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the full one; '
             'coloured labels must first be turned into indices.'
         )
-    return labels.astype(np.int32)
+    return labels.astype(np.int32) // _grey_scale(data)
+
+
+def _grey_scale(data: bytes) -> int:
+    """By how much Pillow multiplies grey PNGs of 2 and 4 bits, to fill 8; the header has depth and colour type."""
+    is_grey_png = data.startswith(b'\x89PNG') and data[25] == 0
+    return {2: 85, 4: 17}.get(data[24], 1) if is_grey_png else 1
 
 
 def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_label: int) -> None:
@@ -62,8 +68,8 @@ def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_la
         nothing = 0 if first_label else UNLABELLED
         raise ValueError(
             f'{path}: label {int(wrong.max())} in {wrong.size:,} pixels; labels go from {first_label} to {last}, and '
-            f'{nothing} is unlabelled. Mend the file, or set the classes of the data set and reduce_zero_label '
-            '(True where the first class is 1).'
+            f'{nothing} is unlabelled. Mend the file; or name other classes, with metainfo.classes and '
+            'reduce_zero_label (True where the first class is 1) of a data set, with --classes of tools/eval_ade20k.py.'
         )
 
 
@@ -79,14 +85,23 @@ def to_class_indices(labels: np.ndarray, first_label: int) -> np.ndarray:
     return np.where(labels == 0, UNLABELLED, labels - 1).astype(np.uint8)
 
 
-def to_file_labels(indices: np.ndarray, first_label: int) -> np.ndarray:
-    """Class indices as label files number them: (H, W) uint8.
+def to_file_labels(indices: np.ndarray, dataset_meta: dict[str, Any]) -> np.ndarray:
+    """Class indices as label files of the data set number them: (H, W) uint8.
 
     Args:
         indices: (H, W), classes counted from 0.
-        first_label: as in :func:`check_labels`.
+        dataset_meta: ``reduce_zero_label`` and, where a config chose some of the classes, ``label_map``.
     """
-    return (indices + first_label).astype(np.uint8)
+    return file_numbers(dataset_meta)[indices]
+
+
+def file_numbers(dataset_meta: dict[str, Any]) -> np.ndarray:
+    """(256,) uint8: for every class index its number in label files."""
+    indices = np.arange(256)
+    for old, new in (dataset_meta.get('label_map') or {}).items():
+        if new != UNLABELLED:
+            indices[new] = old
+    return (indices + first_label_of(dataset_meta)).astype(np.uint8)
 
 
 def first_label_of(dataset_meta: dict[str, Any]) -> int:

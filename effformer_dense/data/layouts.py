@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,8 @@ COCO = Layout(
         'images/val2017': 'val2017',
         'train': 'train2017',
         'val': 'val2017',
-        'train2017/train2017': 'train2017',
-        'val2017/val2017': 'val2017',
         'instances_train2017.json': 'annotations/instances_train2017.json',
         'instances_val2017.json': 'annotations/instances_val2017.json',
-        'annotations/annotations': 'annotations',
         'annotations_trainval2017/annotations': 'annotations',
     },
     dataset_types=('CocoDataset',),
@@ -115,8 +113,6 @@ ADE20K = Layout(
         'annotation': 'annotations',
         'ann_dir': 'annotations',
         'labels': 'annotations',
-        'images/images': 'images',
-        'annotations/annotations': 'annotations',
     },
     dataset_types=('ADE20KDataset',),
     download=_DOWNLOAD.format(
@@ -137,32 +133,51 @@ def layout_of(dataset_type: object) -> Layout | None:
 
 def absent_paths(root: Path, layout: Layout) -> list[str]:
     """What of the layout is not in ``root``."""
-    return [path for path in layout.paths if not (root / path).exists()]
+    return [path for path in layout.paths if not os.path.exists(root / path)]  # False also where we may not look
 
 
 def misplaced(root: Path, layout: Layout) -> str | None:
     """The usual mistake that explains why ``root`` does not have the layout, with the way out; None for no idea."""
     absent = absent_paths(root, layout)
-    if not absent:
-        return None
-    checks = (_elsewhere, _full_ade20k, _renamed, _archive)
+    checks = (_nested, _elsewhere, _other_data_set, _full_ade20k, _renamed, _archive) if absent else (_nested,)
     return next((found for check in checks if (found := check(root, layout, absent))), None)
+
+
+def _nested(root: Path, layout: Layout, absent: list[str]) -> str | None:
+    """Archives that hold a folder, unpacked into a folder of the same name."""
+    folders = {root / path.split('/')[0] for path in layout.paths} | {root / part.path for part in layout.parts}
+    twice = sorted(folder for folder in folders if (folder / folder.name).is_dir())
+    inner = [_quote(folder / folder.name) for folder in twice]
+    moves = '; '.join(
+        f'mv {name}/* {_quote(folder)}/ && rmdir {name}' for name, folder in zip(inner, twice, strict=True)
+    )
+    return f'It is one folder too deep: {moves}' if moves else None
 
 
 def _elsewhere(root: Path, layout: Layout, absent: list[str]) -> str | None:
     """The folder named is one above or below the right one."""
-    here = len(absent)
-    below = [Path(entry.path) for entry in os.scandir(root) if entry.is_dir()]
+    try:
+        below = [Path(entry.path) for entry in os.scandir(root) if entry.is_dir()]
+    except OSError:
+        below = []
     for folder in (root.absolute().parent, root.absolute().parent.parent, *below):
-        if folder.is_dir() and len(absent_paths(folder, layout)) < here:
+        if len(absent_paths(folder, layout)) < len(absent):
             return f'The data set begins at {folder}: name that folder.'
     return None
+
+
+def _other_data_set(root: Path, layout: Layout, absent: list[str]) -> str | None:
+    """The folder of another data set was named."""
+    others = (other for other in LAYOUTS.values() if other is not layout)
+    found = next((other for other in others if len(absent_paths(root, other)) < len(other.paths)), None)
+    return f'This looks like {found.name}, not {layout.name}.' if found and len(absent) == len(layout.paths) else None
 
 
 def _full_ade20k(root: Path, layout: Layout, absent: list[str]) -> str | None:
     """The full release of ADE20K has 3000 classes and coloured annotations."""
     signs = ('index_ade20k.pkl', 'index_ade20k.mat', 'images/ADE')
-    if layout is ADE20K and any((root / sign).exists() for sign in signs):
+    places = (root, *root.glob('ADE20K_*'))
+    if layout is ADE20K and any((place / sign).exists() for place in places for sign in signs):
         return (
             'This is the full release of ADE20K, with coloured annotations of 3000 classes. The benchmark with 150 is '
             f'the SceneParsing release, ADEChallengeData2016.zip.\n{layout.download}'
@@ -172,15 +187,24 @@ def _full_ade20k(root: Path, layout: Layout, absent: list[str]) -> str | None:
 
 def _renamed(root: Path, layout: Layout, absent: list[str]) -> str | None:
     """Folders or files under names that are not those of the release."""
-    moves = []
+    moves: dict[str, str] = {}  # to: from
     for wrong, right in layout.renamed.items():
         needed = any(path == right or path.startswith(f'{right}/') for path in absent)
-        if needed and (root / wrong).exists() and not any(move.endswith(f' {root / right}') for move in moves):
-            moves.append(f'mv {root / wrong} {root / right}')
-    return f'Under other names it is there: {"; ".join(moves)}' if moves else None
+        if needed and (root / wrong).exists():
+            moves.setdefault(right, wrong)
+    commands = []
+    for right, wrong in moves.items():
+        if not (root / right).parent.exists():
+            commands.append(f'mkdir -p {_quote((root / right).parent)}')
+        commands.append(f'mv {_quote(root / wrong)} {_quote(root / right)}')
+    return f'Under other names it is there: {"; ".join(dict.fromkeys(commands))}' if commands else None
 
 
 def _archive(root: Path, layout: Layout, absent: list[str]) -> str | None:
     """Archives that nobody has unpacked."""
     found = sorted(p.name for p in root.iterdir() if p.name.endswith(_ARCHIVES))
     return f'Not unpacked yet: {", ".join(found)} in {root}.' if found else None
+
+
+def _quote(path: Path) -> str:
+    return shlex.quote(str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from mmengine.registry import DATASETS
 
 from ..data.layouts import layout_of, misplaced
 from ..data.pictures import truncation
+from ..variants import choice_error
 from .check_arguments import find_component
 from .check_labels import check_label_files
+from .datasets import dataset_classes, file_classes, is_segmentation
 from .nodes import walk
 
 #: How many pictures of a data set are opened; of all, only name and size are looked at.
@@ -22,17 +24,6 @@ _OPENED_PICTURES = 200
 _HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
 
 _HELP = 'See "Data" in the README for what must lie where, or name the folder with --data-root.'
-
-
-def leaf_datasets(dataset: dict | None) -> Iterator[dict]:
-    """Data sets inside wrappers such as RepeatDataset and ConcatDataset."""
-    if not dataset:
-        return
-    inner = dataset.get('dataset') or dataset.get('datasets')
-    if inner is None:
-        yield dataset
-    for child in inner if isinstance(inner, (list, tuple)) else filter(None, [inner]):
-        yield from leaf_datasets(child)
 
 
 def check_dataset(dataset: dict) -> None:
@@ -64,7 +55,12 @@ def check_dataset(dataset: dict) -> None:
         _check_categories(annotation, table, dataset_classes(dataset))
         if 'img' in folders:
             check_pictures(annotation, table, folders['img'])
-    if folders.get('img_path') and folders.get('seg_map_path'):
+    if 'img_path' in folders:
+        if 'seg_map_path' not in folders:
+            raise ValueError(
+                f'data_prefix of {dataset["type"]} has no folder of label files; expected: img_path and seg_map_path. '
+                'For pictures without labels: tools/infer.py.'
+            )
         check_label_files(dataset, folders['img_path'], folders['seg_map_path'])
 
 
@@ -93,22 +89,24 @@ def read_annotations(path: Path) -> dict[str, Any]:
 
 
 def check_classes(dataset: dict) -> None:
-    """There are classes, and a colour for each.
+    """There are classes that the data set can have, and a colour for each.
 
     Raises:
-        ValueError: the list of classes is empty, or the palette has fewer colours than there are classes.
+        ValueError: no classes, classes that the label files do not know, or a palette of another length.
     """
     classes = dataset_classes(dataset)
-    if classes is None:
+    if classes is None and not is_segmentation(dataset):
         return
-    if len(classes) == 0:
+    if not classes:
         raise ValueError(
             f'The data set {dataset["type"]} has an empty list of classes. Name them: metainfo=dict(classes=[...]).'
         )
-    known = getattr(find_component(DATASETS, dataset['type']), 'METAINFO', {})
-    own = dataset.get('metainfo') or {}
-    palette = own.get('palette', () if 'classes' in own else known.get('palette', ()))
-    if isinstance(palette, Sequence) and not isinstance(palette, str) and 0 < len(palette) < len(classes):
+    known = file_classes(dataset) if is_segmentation(dataset) else None
+    unknown = [name for name in classes if known and name not in known]
+    if unknown:
+        raise choice_error(f'A class of {dataset["type"]}', unknown[0], known)
+    palette = (dataset.get('metainfo') or {}).get('palette', ())
+    if isinstance(palette, (list, tuple)) and palette and len(palette) != len(classes):
         raise ValueError(
             f'metainfo.palette of {dataset["type"]} has {len(palette)} colours for {len(classes)} classes. Give each '
             'class one, or leave the palette out for colours at random.'
@@ -133,24 +131,6 @@ def check_num_classes(model: dict, dataset: dict) -> None:
                 f'{path}.num_classes is {count}, and the data set {dataset["type"]} has {len(classes)} classes '
                 f'({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'
             )
-
-
-def dataset_classes(dataset: dict) -> Sequence[str] | None:
-    """Class names that a data set config leads to; None if only the data set itself knows.
-
-    Raises:
-        ValueError: ``metainfo.classes`` is one string that names no file.
-    """
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    if isinstance(classes, str) and not Path(classes).is_file():
-        raise ValueError(
-            f'metainfo.classes must be a list of names or a file of them; got {classes!r}: ({classes!r},)?'
-        )
-    if isinstance(classes, str):
-        return [line for line in Path(classes).read_text().splitlines() if line.strip()]
-    if classes is None:
-        classes = getattr(find_component(DATASETS, dataset.get('type')), 'METAINFO', {}).get('classes')
-    return classes if isinstance(classes, (list, tuple)) else None
 
 
 def check_evaluator(evaluator: Any, name: str) -> None:
@@ -196,7 +176,7 @@ def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> Non
     if absent:
         raise ValueError(
             f'{annotation} names {len(names)} pictures, {len(absent)} of them are not in {folder}: '
-            f'{", ".join(absent[:3])}{", ..." if len(absent) > 3 else ""}. Complete the folder, or mend data_prefix.'
+            f'{", ".join(absent[:3])}{", ..." if len(absent) > 3 else ""}. Complete the folder, or cut the annotations.'
         )
     opened = set(names[:: max(1, len(names) // _OPENED_PICTURES)])
     for name in names:

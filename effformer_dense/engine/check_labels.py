@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import DATASETS
-
 from ..data.labels import check_labels, read_labels
 from ..data.pictures import read_picture
-from .check_arguments import find_component
+from .datasets import argument, file_classes, is_segmentation
+from .nodes import walk
 
 #: How many pairs of a data set are opened; of all, only the names are looked at.
-_OPENED_PAIRS = 200
+OPENED_PAIRS = 200
 
 
 def check_label_files(dataset: dict, pictures: Path, labels: Path) -> None:
-    """Every picture has its label file, and a sample of them can be used.
+    """Every picture of a data set has its label file, and a sample of them can be used.
 
     Args:
         dataset: config of a data set of mmseg's kind, with ``img_suffix`` and ``seg_map_suffix``.
@@ -26,20 +24,88 @@ def check_label_files(dataset: dict, pictures: Path, labels: Path) -> None:
         labels: folder of the label files.
 
     Raises:
-        ValueError: no pictures, a missing or broken file, colours instead of labels, a label of no class, or two sizes.
+        ValueError: see :func:`check_pairs`; or there are no pictures.
     """
-    suffixes = [str(argument(dataset, name, '')) for name in ('img_suffix', 'seg_map_suffix')]
-    pairs = _pairs(dataset, pictures, labels, *suffixes)
+    suffix, label_suffix = (str(argument(dataset, name, '')) for name in ('img_suffix', 'seg_map_suffix'))
+    listing = Path(dataset.get('data_root') or '') / dataset['ann_file'] if dataset.get('ann_file') else None
+    if listing is not None and listing.is_file():
+        stems = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
+    else:
+        found = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob(f'*{suffix}'))
+        stems = [name[: len(name) - len(suffix)] for name in found if not Path(name).name.startswith('.')]
+    if not stems:
+        other = sorted({p.suffix for p in pictures.rglob('*') if p.is_file()})
+        raise ValueError(
+            f'{listing or pictures} names no pictures *{suffix}; there are files of kind '
+            f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set.'
+        )
+    if listing is None:
+        check_no_orphans(labels, label_suffix, stems)
+    pairs = [(pictures / f'{stem}{suffix}', labels / f'{stem}{label_suffix}') for stem in stems]
+    classes = file_classes(dataset)
+    first_label = int(bool(argument(dataset, 'reduce_zero_label', False)))
+    check_pairs(pairs, len(classes) if classes else None, first_label, OPENED_PAIRS)
+
+
+def check_no_orphans(labels: Path, label_suffix: str, stems: Sequence[str]) -> None:
+    """No label file is without its picture: scores would silently be those of a part of the data set.
+
+    Raises:
+        ValueError: one is.
+    """
+    found = {p.relative_to(labels).as_posix() for p in labels.rglob(f'*{label_suffix}') if not p.name.startswith('.')}
+    orphans = sorted(found - {f'{stem}{label_suffix}' for stem in stems})
+    if orphans:
+        some = ', '.join(orphans[:3]) + (', ...' if len(orphans) > 3 else '')
+        raise ValueError(
+            f'{len(orphans)} of {len(found)} label files in {labels} have no picture: {some}. Complete the pictures, '
+            'or list the names that count in a text file: ann_file of the data set.'
+        )
+
+
+def check_num_labels(dataset: dict, tta_pipeline: Any) -> None:
+    """``LoadLabels`` of a data set's pipelines expects as many classes as its label files have.
+
+    Raises:
+        ValueError: it does not.
+    """
+    classes = file_classes(dataset) if is_segmentation(dataset) else None
+    if not classes:
+        return
+    for name, pipeline in (('pipeline', dataset.get('pipeline')), ('tta_pipeline', tta_pipeline)):
+        for path, step in walk(pipeline, name):
+            if step.get('type') == 'LoadLabels' and step.get('num_labels') != len(classes):
+                raise ValueError(
+                    f'{path}: num_labels is {step.get("num_labels")}, and the label files of {dataset["type"]} have '
+                    f'{len(classes)} classes. Set it to {len(classes)}.'
+                )
+
+
+def check_pairs(pairs: Sequence[tuple[Path, Path]], num_labels: int | None, first_label: int, num_opened: int) -> int:
+    """All pairs of picture and label file are there, and a sample of them can be used.
+
+    Args:
+        pairs: paths.
+        num_labels, first_label: see :func:`check_pair`.
+        num_opened: about how many are opened.
+
+    Returns:
+        How many were opened.
+
+    Raises:
+        ValueError: a file is missing; or see :func:`check_pair`.
+    """
     absent = [path for pair in pairs for path in pair if not path.is_file()]
     if absent:
         names = ', '.join(map(str, absent[:3])) + (', ...' if len(absent) > 3 else '')
         raise ValueError(
-            f'{len(pairs)} pictures in {pictures} and their labels in {labels} belong together by name; {len(absent)} '
-            f'files are missing: {names}. Complete the folders, or mend data_prefix, img_suffix and seg_map_suffix.'
+            f'{len(pairs)} pictures in {pairs[0][0].parent} and their labels in {pairs[0][1].parent} belong together '
+            f'by name; {len(absent)} files are missing: {names}. Complete the folders, or mend their names.'
         )
-    first_label = int(bool(argument(dataset, 'reduce_zero_label', False)))
-    for picture, label_file in pairs[:: max(1, len(pairs) // _OPENED_PAIRS)]:
-        check_pair(picture, label_file, num_file_labels(dataset), first_label)
+    sample = pairs[:: max(1, len(pairs) // num_opened)]
+    for picture, label_file in sample:
+        check_pair(picture, label_file, num_labels, first_label)
+    return len(sample)
 
 
 def check_pair(picture: Path, label_file: Path, num_labels: int | None, first_label: int) -> None:
@@ -63,37 +129,3 @@ def check_pair(picture: Path, label_file: Path, num_labels: int | None, first_la
         )
     if num_labels is not None:
         check_labels(label_file, labels, num_labels, first_label)
-
-
-def argument(dataset: dict, name: str, default: Any) -> Any:
-    """Argument of a data set: of its config, else the default of its class, else ``default``."""
-    if name in dataset:
-        return dataset[name]
-    for cls in getattr(find_component(DATASETS, dataset.get('type')), '__mro__', ()):
-        parameter = inspect.signature(cls.__init__).parameters.get(name) if '__init__' in vars(cls) else None
-        if parameter is not None and parameter.default is not inspect.Parameter.empty:
-            return parameter.default
-    return default
-
-
-def num_file_labels(dataset: dict) -> int | None:
-    """How many classes the label files know: those of the data set's class, of which the config may choose some."""
-    meta = getattr(find_component(DATASETS, dataset.get('type')), 'METAINFO', {})
-    classes = meta.get('classes') or (dataset.get('metainfo') or {}).get('classes')
-    return len(classes) if isinstance(classes, Sequence) and not isinstance(classes, str) else None
-
-
-def _pairs(dataset: dict, pictures: Path, labels: Path, suffix: str, label_suffix: str) -> list[tuple[Path, Path]]:
-    listing = Path(dataset.get('data_root') or '') / dataset['ann_file'] if dataset.get('ann_file') else None
-    if listing is not None and listing.is_file():
-        stems = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
-    else:
-        found = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob(f'*{suffix}'))
-        stems = [name[: len(name) - len(suffix)] for name in found]
-    if not stems:
-        other = sorted({p.suffix for p in pictures.rglob('*') if p.is_file()})
-        raise ValueError(
-            f'{listing if listing is not None else pictures} names no pictures *{suffix}; there are files of kind '
-            f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set.'
-        )
-    return [(pictures / f'{stem}{suffix}', labels / f'{stem}{label_suffix}') for stem in stems]

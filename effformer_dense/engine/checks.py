@@ -13,7 +13,9 @@ from ..backbones.base import DenseBackbone
 from ..checkpoint import fetch
 from ..checkpoint.timm_hub import SCHEME, read
 from .check_arguments import check_arguments
-from .check_data import check_classes, check_dataset, check_evaluator, check_num_classes, leaf_datasets
+from .check_data import check_classes, check_dataset, check_evaluator, check_num_classes
+from .check_labels import check_num_labels
+from .datasets import leaf_datasets
 from .weights import read_checkpoint, weights_of
 
 
@@ -35,6 +37,7 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
         loader = cfg.get(f'{split}_dataloader')
         for dataset in leaf_datasets(loader and loader.dataset):
             check_classes(dataset)
+            check_num_labels(dataset, cfg.get('tta_pipeline'))
             check_dataset(dataset)
             check_num_classes(cfg.model, dataset)
         if split != 'train':

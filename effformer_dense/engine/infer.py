@@ -14,20 +14,19 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, VISUALIZERS
+from mmengine.registry import MODELS, VISUALIZERS
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from rich.progress import track
 from torch import nn
 
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
-from ..files import write_text
+from ..files import check_output_dir, write_text
 from ..segmentation.results import drawable, write_segmentation
-from .check_arguments import check_arguments, find_component
-from .check_data import leaf_datasets
-from .check_labels import argument
+from .check_arguments import check_arguments
 from .checks import check_backbone, check_parts
 from .config import ConfigOptions, enter_scope, load_config
+from .datasets import full_metainfo, leaf_datasets
 from .draw import draw_sample
 from .results import instance_annotations, predictions_table
 from .weights import find_checkpoint, load_weights
@@ -91,10 +90,12 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
         The folder written to.
 
     Raises:
-        ValueError: no pictures, unusable ones (unless they are skipped), or a checkpoint that does not fit.
+        ValueError: no pictures, unusable ones (unless they are skipped), a checkpoint that does not fit, fewer class
+            names or colours than classes, or results that cannot be written.
     """
     checkpoint = find_checkpoint(infer_options.checkpoint)
     paths = _usable(find_pictures(infer_options.pictures), infer_options.skip_bad)
+    _check_out_dir(infer_options.out_dir, paths)
     cfg = load_config(options)
     enter_scope(cfg)
     check_parts(cfg, ('model', 'test_dataloader'))
@@ -130,6 +131,16 @@ def _infer_detection(predictor: Predictor, paths: list[Path], options: InferOpti
         annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
     table = predictions_table(images, annotations, predictor.dataset_meta)
     write_text(options.out_dir / 'predictions.json', json.dumps(table))
+
+
+def _check_out_dir(out_dir: Path, paths: list[Path]) -> None:
+    """Results can be written, and not over the pictures that they are of."""
+    check_output_dir(out_dir)
+    targets = set(_targets(paths).values())
+    places = {out_dir.absolute() / kind / target for kind in ('pictures', 'maps', 'labels') for target in targets}
+    overwritten = [path for path in paths if path.absolute() in places]
+    if overwritten:
+        raise ValueError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
 
 
 def _device(name: str | None) -> torch.device:
@@ -177,10 +188,7 @@ def _dataset_meta(cfg: Config, meta: dict[str, Any]) -> dict[str, Any]:
     """Classes and palette: the checkpoint's own if it has them, else those of the config's test data set."""
     if meta.get('dataset_meta', {}).get('classes'):
         return dict(meta['dataset_meta'])
-    dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
-    known = getattr(find_component(DATASETS, dataset['type']), 'METAINFO', {})
-    reduce_zero_label = argument(dataset, 'reduce_zero_label', False)
-    return {**known, 'reduce_zero_label': reduce_zero_label, **(dataset.get('metainfo') or {})}
+    return full_metainfo(next(leaf_datasets(cfg.test_dataloader.dataset)))
 
 
 def _visualizer(cfg: Config, dataset_meta: dict[str, Any]) -> Visualizer:

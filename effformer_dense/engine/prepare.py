@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..data.labels import check_labels, read_labels
 from ..data.layouts import LAYOUTS, Layout, Part, absent_paths, misplaced
 from ..data.pictures import read_picture
 from .check_data import check_pictures, read_annotations
-from .check_labels import check_pair
+from .check_labels import check_no_orphans, check_pairs
 from .config import PROJECT_ROOT
 
 _OPENED = 50  # files of each folder
@@ -32,14 +33,19 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
     layout = LAYOUTS[name]
     place = _place(layout)
     root = place if folder is None else folder
+    if root.is_file():
+        raise ValueError(f'{root} is a file. Unpack it and name the folder that comes out.')
     if not root.is_dir():
         raise ValueError(f'{root} does not exist. Name the folder of the data set, or get it.\n{layout.download}')
     absent = absent_paths(root, layout)
+    mistake = misplaced(root, layout)
     present = [part for part in layout.parts if part.path not in absent]
-    if absent and not (partial and present):
+    usable = [part for part in present if (part.labels or part.annotation or absent[0]) not in absent] if absent else []
+    if mistake or (absent and not (partial and usable)):
         there = ', '.join(sorted(entry.name + '/' * entry.is_dir() for entry in root.iterdir())) or 'nothing'
-        way_out = misplaced(root, layout) or f'Complete it, or accept a part with --partial.\n{layout.download}'
-        raise ValueError(f'{root} lacks {", ".join(absent)}; it holds {there}. {way_out}')
+        way_out = mistake or f'Complete it, or accept whole splits with --partial.\n{layout.download}'
+        lacks = f'lacks {", ".join(absent)}' if absent else 'is not as expected'
+        raise ValueError(f'{root} {lacks}; it holds {there}. {way_out}')
     lines = [_check_part(root, layout, part, partial, absent) for part in present]
     lines += [f'{path}: not there' for path in absent]
     if link and folder is not None:
@@ -55,29 +61,31 @@ def _place(layout: Layout) -> Path:
 
 def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: list[str]) -> str:
     """One line about a folder."""
-    files = sorted(path for path in (root / part.path).iterdir() if path.suffix == part.suffix)
+    entries = sorted(path for path in (root / part.path).iterdir() if not path.name.startswith('.'))
+    files = [path for path in entries if path.suffix == part.suffix]
     if not files:
-        kinds = ', '.join(sorted({path.suffix or path.name for path in (root / part.path).iterdir()})) or 'nothing'
-        raise ValueError(f'{root / part.path} holds no {part.suffix} files but {kinds}. {layout.download}')
+        kinds = ', '.join(sorted({path.suffix or path.name for path in entries})) or 'nothing'
+        raise ValueError(f'{root / part.path} holds no {part.suffix} files; it holds {kinds}. {layout.download}')
     if len(files) != part.count and not partial:
         raise ValueError(
             f'{root / part.path} holds {len(files):,} files *{part.suffix}, the release {part.count:,}. Unpack or '
             'download it again, or accept a part with --partial.'
         )
-    sample = files[:: max(1, len(files) // _OPENED)]
+    named, opened = '', None
     if part.labels is not None and part.labels not in absent:
-        for picture in sample:
-            check_pair(picture, root / part.labels / f'{picture.stem}.png', num_labels=150, first_label=1)
-    elif part.suffix == '.jpg':
-        for picture in sample:
-            read_picture(picture)
-    named = ''
+        check_no_orphans(root / part.labels, '.png', [path.stem for path in files])
+        pairs = [(picture, root / part.labels / f'{picture.stem}.png') for picture in files]
+        opened = check_pairs(pairs, 150, first_label=1, num_opened=_OPENED)
+    elif part.suffix == '.png':
+        opened = len([check_labels(path, read_labels(path), 150, 1) for path in files[:: len(files) // _OPENED + 1]])
+    else:
+        opened = len([read_picture(path) for path in files[:: len(files) // _OPENED + 1]])
     if part.annotation is not None and part.annotation not in absent:
         table = read_annotations(root / part.annotation)
         check_pictures(root / part.annotation, table, root / part.path)
         named = f', {len(table["images"]):,} of them in {part.annotation}'
     whole = '' if len(files) == part.count else f' of {part.count:,}'
-    return f'{part.path}: {len(files):,}{whole} files{named}; {len(sample)} opened'
+    return f'{part.path}: {len(files):,}{whole} files{named}; {opened} opened'
 
 
 def _link(root: Path, place: Path) -> str:

@@ -10,10 +10,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
+from ..files import check_output_dir
 from ..segmentation.metric import SegmentationMetric
-from .check_data import leaf_datasets
 from .checks import check_run
 from .config import ConfigOptions, enter_scope, load_config
+from .datasets import leaf_datasets
 from .nodes import walk
 from .pictures_hook import PICTURES_HOOK
 from .weights import find_checkpoint, load_weights, read_checkpoint
@@ -85,10 +86,15 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
         The metrics.
 
     Raises:
-        ValueError: see :func:`.checks.check_run`, :func:`.weights.find_checkpoint` and :func:`.weights.load_weights`.
+        ValueError: see :func:`.checks.check_run`, :func:`.weights.find_checkpoint` and :func:`.weights.load_weights`;
+            outputs that cannot be written, or options that the config has nothing for.
     """
+    ignored = [option for option in options.cfg_options if option.startswith('test_dataloader.dataset.pipeline')]
+    if evaluation.tta and ignored:
+        raise ValueError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = prepare(options, ('test',))
+    _check_outputs(cfg, evaluation)
     load_weights(MODELS.build(cfg.model), checkpoint)  # a misfit shows before a work dir is made
     _set_outputs(cfg, evaluation)
     if evaluation.tta:
@@ -98,6 +104,18 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     load_weights(model.module if evaluation.tta else model, checkpoint)
     return runner.test()
+
+
+def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
+    """What testing writes can be written, and takes nobody's files away."""
+    for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.label_dir)):
+        check_output_dir(folder)
+    label_dir = evaluation.label_dir
+    if label_dir is not None and label_dir.is_dir() and any(label_dir.iterdir()):
+        raise ValueError(
+            f'{label_dir} is not empty: label files of several runs would mix, or take the place of annotations. '
+            'Name a new folder for --save-labels.'
+        )
 
 
 def _set_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
@@ -111,8 +129,10 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     metrics = [node for _, node in walk(cfg.test_evaluator) if node.get('type') == SegmentationMetric.__name__]
+    source = dict(config=cfg.filename, checkpoint=str(evaluation.checkpoint), tta=evaluation.tta)
     for metric in metrics:
         metric.setdefault('report_dir', cfg.work_dir)
+        metric.setdefault('source', {**source, 'test_cfg': cfg.model.get('test_cfg')})
         if evaluation.label_dir is not None:
             metric['label_dir'] = str(evaluation.label_dir)
     if evaluation.label_dir is not None and not metrics:
@@ -130,6 +150,11 @@ def _enable_tta(cfg: Config) -> None:
             f'Test-time augmentation needs {" and ".join(missing)} in the config. For a segmentor, take both from '
             'configs/_base_/ade20k.py.'
         )
+    if cfg.tta_model.type == 'SegTTAModel' and cfg.model.type == 'BandedEncoderDecoder':
+        raise ValueError(
+            "tta_model.type 'SegTTAModel' wants logits that BandedEncoderDecoder does not keep: 'MultiScaleFlipModel'."
+        )
+    cfg.test_dataloader.batch_size = 1
     for dataset in leaf_datasets(cfg.test_dataloader.dataset):
         dataset['pipeline'] = cfg.tta_pipeline
     cfg.model = dict(**cfg.tta_model, module=cfg.model)

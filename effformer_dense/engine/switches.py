@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..segmentation.bands import check_test_cfg
 from .nodes import walk
 
 
@@ -88,7 +89,7 @@ def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
         stride_px: from one window to the next; None for two thirds of the window.
 
     Raises:
-        ValueError: the model is no segmentor.
+        ValueError: the model is no segmentor, or the windows would be too small or leave gaps.
     """
     if 'decode_head' not in (cfg.get('model') or {}):
         raise ValueError(
@@ -96,4 +97,9 @@ def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
             'Detectors take a picture whole: make it smaller in the test pipeline.'
         )
     stride = max(1, window_px * 2 // 3) if stride_px is None else stride_px
-    cfg.model.test_cfg = dict(mode='slide', crop_size=(window_px, window_px), stride=(stride, stride))
+    test_cfg = dict(mode='slide', crop_size=(window_px, window_px), stride=(stride, stride))
+    try:
+        check_test_cfg(test_cfg)
+    except ValueError as error:
+        raise ValueError(f'--window-px {window_px} with --stride-px {stride}: {error}') from error
+    cfg.model.test_cfg = test_cfg

@@ -7,14 +7,46 @@ out rows as soon as no later window touches them, and :class:`RowResizer` interp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..backbones.base import MIN_SIDE_PX
+from ..variants import choice_error
+
 #: Elements of a strip of resized logits: 128 MiB in float32.
 MAX_STRIP_ELEMENTS = 2**25
+
+
+MODES = ('whole', 'slide')
+
+
+def check_test_cfg(test_cfg: Mapping[str, Any]) -> None:
+    """A sliding window is complete and leaves no gaps.
+
+    Raises:
+        ValueError: it is not.
+    """
+    mode = test_cfg.get('mode', 'whole')
+    if mode not in MODES:
+        raise choice_error('test_cfg.mode', mode, MODES)
+    if mode == 'whole':
+        return
+    for key in ('crop_size', 'stride'):
+        pair = test_cfg.get(key)
+        if not isinstance(pair, Sequence) or len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+            raise ValueError(f"test_cfg.{key} of mode 'slide' must be (height, width) in px; got {pair!r}.")
+    window, stride = test_cfg['crop_size'], test_cfg['stride']
+    if min(window) < MIN_SIDE_PX:
+        raise ValueError(f'test_cfg.crop_size must be at least {MIN_SIDE_PX} px on both sides; got {tuple(window)}.')
+    if any(step > side for step, side in zip(stride, window, strict=True)):
+        raise ValueError(
+            f'test_cfg.stride {tuple(stride)} is larger than crop_size {tuple(window)}: the windows would leave gaps. '
+            'Two thirds of the window is usual.'
+        )
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:

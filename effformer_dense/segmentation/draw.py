@@ -97,7 +97,7 @@ def comparison(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
-    """Annotation to the left, prediction to the right, both over the picture, and a legend of the prediction.
+    """Annotation to the left, prediction to the right, both over the picture, and a legend of both.
 
     Small pictures are enlarged to be seen.
 
@@ -113,7 +113,8 @@ def comparison(
     )
     left, right = (overlay(image, labels, palette) for labels in (annotation, prediction))
     gap = np.full((image.shape[0], max(2, image.shape[1] // 64), 3), 255, np.uint8)
-    return with_legend(np.concatenate([left, gap, right], axis=1), prediction, classes, palette)
+    both = np.concatenate([annotation, prediction], axis=1)
+    return with_legend(np.concatenate([left, gap, right], axis=1), both, classes, palette)
 
 
 def _legend_entries(
@@ -123,7 +124,7 @@ def _legend_entries(
     counts = np.bincount(labels.ravel(), minlength=256)[: len(classes)]
     present = [int(label) for label in np.argsort(-counts, kind='stable') if counts[label]]
     entries = [
-        (tuple(map(int, palette[label])), f'{classes[label]} {100 * counts[label] / labels.size:.1f} %')
+        (tuple(map(int, palette[label])), f'{classes[label].strip()} {100 * counts[label] / labels.size:.1f} %')
         for label in present
     ]
     return entries or [(_NOTHING, 'no class')]

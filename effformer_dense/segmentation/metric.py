@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from ..data.labels import UNLABELLED, first_label_of, to_file_labels
+from ..data.labels import UNLABELLED, file_numbers, to_file_labels
 from ..files import write_png
 from .report import score_lines, score_table, write_scores
 from .scores import PixelCounts, Scores
@@ -27,6 +27,7 @@ class SegmentationMetric(BaseMetric):
         report_dir: where to write ``scores.json`` and ``scores.csv``, and log the per-class table; None: means only.
         label_dir: where to write predictions as ``NAME.png``, numbered as the annotation files of the data set are:
             from 1 where 0 means unlabelled (ADE20K, 1 to 150). None: nowhere.
+        source: what the scores are of (config, checkpoint, ...), copied into ``scores.json``.
         collect_device, prefix: as for MMEngine's ``BaseMetric``.
     """
 
@@ -36,12 +37,14 @@ class SegmentationMetric(BaseMetric):
         self,
         report_dir: str | None = None,
         label_dir: str | None = None,
+        source: dict[str, Any] | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
         self.report_dir = None if report_dir is None else Path(report_dir)
         self.label_dir = None if label_dir is None else Path(label_dir)
+        self.source = dict(source or {})
         self._sources: dict[str, str] = {}  # name of a label file: the picture it belongs to
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -52,7 +55,8 @@ class SegmentationMetric(BaseMetric):
             data_samples: dicts with ``pred_sem_seg`` and ``gt_sem_seg``, both (1, H, W) at the picture's own size.
 
         Raises:
-            ValueError: no annotation, one of another size, or with labels that no class has.
+            ValueError: no annotation, one of another size, or with labels that no class has; or two pictures whose
+                label files would have one name.
         """
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
@@ -63,15 +67,20 @@ class SegmentationMetric(BaseMetric):
                 self._write_labels(prediction, sample['img_path'])
 
     def compute_metrics(self, results: list[PixelCounts]) -> dict[str, float]:
-        """Scores of all pictures."""
+        """Scores of all pictures.
+
+        Raises:
+            ValueError: no annotation has a labelled pixel.
+        """
         classes = self.dataset_meta['classes']
-        scores = Scores(classes, PixelCounts.total(results, len(classes)), len(results))
+        numbers = file_numbers(self.dataset_meta)[: len(classes)].tolist()
+        scores = Scores(classes, numbers, PixelCounts.total(results, len(classes)), len(results))
         summary = scores.summary()
         if self.report_dir is None:
             print_log(score_lines(scores), 'current')
         else:
             print_log('\n' + score_table(scores), 'current')
-            paths = write_scores(scores, self.report_dir)
+            paths = write_scores(scores, self.report_dir, self.source)
             print_log(f'Scores in {" and ".join(map(str, paths))}', 'current')
         return summary
 
@@ -80,7 +89,7 @@ class SegmentationMetric(BaseMetric):
         other = self._sources.setdefault(name, source)
         if other != source:
             raise ValueError(f'{other} and {source} would both write {name}. Rename one, or save no labels.')
-        write_png(self.label_dir / name, to_file_labels(prediction, first_label_of(self.dataset_meta)))
+        write_png(self.label_dir / name, to_file_labels(prediction, self.dataset_meta))
 
 
 def _annotation(sample: dict, shape: tuple[int, int], num_classes: int) -> np.ndarray:

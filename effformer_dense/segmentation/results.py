@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.labels import first_label_of, to_file_labels
+from ..data.labels import to_file_labels
 from ..files import write_png
 from .draw import colour_map, distinct_colours, overlay, with_legend
 
@@ -51,4 +51,4 @@ def write_segmentation(
     classes, palette = dataset_meta['classes'], dataset_meta['palette']
     write_png(out_dir / 'pictures' / name, overlay(image, labels, palette))
     write_png(out_dir / 'maps' / name, with_legend(colour_map(labels, palette), labels, classes, palette))
-    write_png(out_dir / 'labels' / name, to_file_labels(labels, first_label_of(dataset_meta)))
+    write_png(out_dir / 'labels' / name, to_file_labels(labels, dataset_meta))

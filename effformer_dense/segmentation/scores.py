@@ -61,11 +61,13 @@ class Scores:
 
     Attributes:
         classes: (K,) names.
+        labels: (K,) their numbers in label files.
         counts: pixels they follow from.
         num_pictures: how many pictures were counted.
     """
 
     classes: Sequence[str]
+    labels: Sequence[int]
     counts: PixelCounts
     num_pictures: int
 
@@ -84,6 +86,11 @@ class Scores:
     def num_left_out(self) -> int:
         """Classes that neither side contains, which the mean of the IoU leaves out."""
         return int(np.isnan(self.iou).sum())
+
+    @property
+    def num_annotated(self) -> int:
+        """Classes that are annotated somewhere, over which the mean of the accuracy goes."""
+        return int((self.counts.annotated > 0).sum())
 
     def summary(self) -> dict[str, float]:
         """mIoU, mAcc and aAcc.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
@@ -13,21 +13,18 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..backbones.base import MIN_SIDE_PX
 from ..data.labels import UNLABELLED
-from ..variants import choice_error
-from .bands import RowResizer, sliding_window_bands
-
-MODES = ('whole', 'slide')
+from .bands import RowResizer, check_test_cfg, sliding_window_bands
 
 
 @MODELS.register_module()
 class BandedEncoderDecoder(EncoderDecoder):
     """``EncoderDecoder`` for pictures of any size.
 
-    Predictions never hold the logits of a whole picture at its own size: they are computed and resized in bands of rows
-    (:mod:`.bands`). Data samples get ``pred_sem_seg`` and no ``seg_logits``. ``test_cfg`` is mmseg's:
-    ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(height, width), stride=(height, width))``.
+    Logits are enlarged to the original picture's size, and those of a sliding window are computed, in bands of rows
+    (:mod:`.bands`), so that they never exist all at once at that size. Data samples get ``pred_sem_seg`` and no
+    ``seg_logits``. ``test_cfg`` is mmseg's: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(height, width),
+    stride=(height, width))``.
 
     Pictures whose sides are no multiple of the backbone's largest stride (32) are continued to one by edge pixels,
     and the logits are cropped. The backbone takes them as they are, but cells that lie partly outside the picture see
@@ -44,7 +41,8 @@ class BandedEncoderDecoder(EncoderDecoder):
 
     def __init__(self, *args, continue_edges: bool = True, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        check_test_cfg(self.test_cfg or {})
+        self.test_cfg = self.test_cfg or ConfigDict(mode='whole')
+        check_test_cfg(self.test_cfg)
         if self.out_channels > UNLABELLED:
             raise ValueError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {self.out_channels} classes.')
         strides = getattr(self.backbone, 'out_strides', (1,))  # other backbones do not tell
@@ -57,8 +55,7 @@ class BandedEncoderDecoder(EncoderDecoder):
             labels = sample.gt_sem_seg.data  # (1, H, W)
             below, right = (want - have for want, have in zip(size, labels.shape[1:], strict=True))
             if below or right:
-                unlabelled = self.decode_head.ignore_index
-                sample.gt_sem_seg = PixelData(data=F.pad(labels, (0, right, 0, below), value=unlabelled))
+                sample.gt_sem_seg = PixelData(data=F.pad(labels, (0, right, 0, below), value=UNLABELLED))
         return super().loss(self._continued(inputs), list(data_samples))
 
     def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
@@ -138,28 +135,3 @@ def flip_axes(sample: SegDataSample) -> list[int]:
     if not sample.metainfo.get('flip'):
         return []
     return {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-2, -1]}[sample.metainfo['flip_direction']]
-
-
-def check_test_cfg(test_cfg: Mapping[str, Any]) -> None:
-    """A sliding window is complete and leaves no gaps.
-
-    Raises:
-        ValueError: it is not.
-    """
-    mode = test_cfg.get('mode', 'whole')
-    if mode not in MODES:
-        raise choice_error('test_cfg.mode', mode, MODES)
-    if mode == 'whole':
-        return
-    for key in ('crop_size', 'stride'):
-        pair = test_cfg.get(key)
-        if not isinstance(pair, Sequence) or len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-            raise ValueError(f"test_cfg.{key} of mode 'slide' must be (height, width) in px; got {pair!r}.")
-    window, stride = test_cfg['crop_size'], test_cfg['stride']
-    if min(window) < MIN_SIDE_PX:
-        raise ValueError(f'test_cfg.crop_size must be at least {MIN_SIDE_PX} px on both sides; got {tuple(window)}.')
-    if any(step > side for step, side in zip(stride, window, strict=True)):
-        raise ValueError(
-            f'test_cfg.stride {tuple(stride)} is larger than crop_size {tuple(window)}: the windows would leave gaps. '
-            'Two thirds of the window is usual.'
-        )

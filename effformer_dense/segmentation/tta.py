@@ -43,6 +43,9 @@ class MultiScaleFlipModel(BaseTTAModel):
 
         Args:
             data: of every key a list over augmentations of lists over pictures.
+
+        Raises:
+            ValueError: a batch of several pictures.
         """
         total: Tensor | None = None
         first: SegDataSample | None = None
@@ -54,7 +57,7 @@ class MultiScaleFlipModel(BaseTTAModel):
             sample = batch['data_samples'][0]
             first = first or sample
             total = self._add_probabilities(total, batch['inputs'], sample)
-        first.pred_sem_seg = PixelData(data=self._classify(total / len(data['inputs']))[None])
+        first.pred_sem_seg = PixelData(data=self._classify(total.div_(len(data['inputs'])))[None])
         return [first]
 
     def merge_preds(self, data_samples_list: list[list[SegDataSample]]) -> list[SegDataSample]:
@@ -68,7 +71,7 @@ class MultiScaleFlipModel(BaseTTAModel):
         logits = torch.cat(bands, dim=1).flip(flip_axes(sample))
         resizer = self.module.row_resizer(sample, size)
         if total is None:
-            total = logits.new_zeros((len(logits), *resizer.target))
+            total = logits.new_zeros((len(logits), *resizer.target), dtype=torch.float32)
         for start, strip in resizer.add(logits):
             chances = strip.softmax(dim=0) if len(strip) > 1 else strip.sigmoid()
             total[:, start : start + strip.shape[1]] += chances

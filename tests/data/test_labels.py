@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,36 @@ def test_numbers_of_files_and_of_classes() -> None:
     ade = np.array([[0, 1, 150]])
     indices = to_class_indices(ade, first_label=1)
     assert indices.tolist() == [[255, 0, 149]] and indices.dtype == np.uint8
-    assert to_file_labels(indices[:, 1:], first_label=1).tolist() == [[1, 150]]
+    assert to_file_labels(indices[:, 1:], dict(reduce_zero_label=True)).tolist() == [[1, 150]]
     assert to_class_indices(np.array([[0, 255]]), first_label=0).tolist() == [[0, 255]]
-    assert to_file_labels(np.array([[0, 5]]), first_label=0).tolist() == [[0, 5]]
+    assert to_file_labels(np.array([[0, 5]]), {}).tolist() == [[0, 5]]
+
+
+def test_chosen_classes_keep_the_numbers_of_their_files() -> None:
+    """A config that takes sky (3 in the files) and tree (5) predicts 0 and 1."""
+    label_map = {0: 255, 1: 255, 2: 0, 3: 255, 4: 1}
+    meta = dict(reduce_zero_label=True, label_map=label_map)
+    assert to_file_labels(np.array([[0, 1]]), meta).tolist() == [[3, 5]]
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_grey_of_few_bits_is_not_stretched(bits: int, tmp_path: Path) -> None:
+    """Pillow fills 8 bits: 1 of 4 bits would come out as 17."""
+    top = min(2**bits - 1, 9)
+    labels = np.arange(64).reshape(8, 8) % (top + 1)
+    (tmp_path / 'x.png').write_bytes(_grey_png(labels, bits))
+    assert np.array_equal(read_labels(tmp_path / 'x.png'), labels)
+
+
+def _grey_png(labels: np.ndarray, bits: int) -> bytes:
+    """By the book (PNG specification, section 11.2): no library here writes 2 and 4 bits."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+    height, width = labels.shape
+    digits = [''.join(f'{value:0{bits}b}' for value in row) for row in labels]
+    rows = b''.join(b'\0' + int(row, 2).to_bytes(width * bits // 8, 'big') for row in digits)
+    header = struct.pack('>IIBBBBB', width, height, bits, 0, 0, 0, 0)
+    parts = (chunk(b'IHDR', header), chunk(b'IDAT', zlib.compress(rows)), chunk(b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,11 @@ def test_folder_above_or_below_the_right_one(tmp_path: Path) -> None:
         ),
         (ADE20K, ['image/training', 'annotation/training'], [('image', 'images'), ('annotation', 'annotations')]),
         (COCO, ['images/train2017', 'val2017', 'annotations/x.json'], [('images/train2017', 'train2017')]),
-        (COCO, ['train2017', 'val2017', 'annotations/annotations'], [('annotations/annotations', 'annotations')]),
+        (
+            COCO,
+            ['train2017', 'val2017', 'annotations_trainval2017/annotations'],
+            [('annotations_trainval2017/annotations', 'annotations')],
+        ),
     ],
 )
 def test_other_names(layout, there: list[str], moves: list[tuple[str, str]], tmp_path: Path) -> None:
@@ -56,10 +61,33 @@ def test_other_names(layout, there: list[str], moves: list[tuple[str, str]], tmp
 def test_the_moves_mend_the_folder(tmp_path: Path) -> None:
     """What the message says can be pasted."""
     root = _make(tmp_path / 'set', 'images/train', 'images/val', 'annotations/train', 'annotations/val')
-    for move in misplaced(root, ADE20K).split(': ', 1)[1].split('; '):
-        _, wrong, right = move.split()
-        Path(wrong).rename(right)
+    _paste(misplaced(root, ADE20K))
     assert absent_paths(root, ADE20K) == []
+
+
+@pytest.mark.parametrize(
+    'there',
+    [
+        ['images/images/training', 'images/images/validation', 'annotations/training', 'annotations/validation'],
+        [f'{kind}/{kind}/{split}' for kind in ('images', 'annotations') for split in ('training', 'validation')],
+        ['images/training/training', 'images/validation', 'annotations/training', 'annotations/validation'],
+        ['training', 'images/validation', 'annotations/training', 'annotations/validation'],
+    ],
+)
+def test_nested_folders_and_folders_with_spaces(there: list[str], tmp_path: Path) -> None:
+    root = _make(tmp_path / 'my set', *there)
+    (root / there[0] / 'a.jpg').write_text('')
+    _paste(misplaced(root, ADE20K))
+    assert absent_paths(root, ADE20K) == [] and misplaced(root, ADE20K) is None
+    assert (root / 'images' / 'training' / 'a.jpg').exists()
+
+
+def _paste(message: str) -> None:
+    subprocess.run(message.split(': ', 1)[1], shell=True, check=True)
+
+
+def test_another_data_set_is_recognised(tmp_path: Path) -> None:
+    assert misplaced(_make(tmp_path / 'set', *COCO.paths), ADE20K) == 'This looks like coco, not ade20k.'
 
 
 def test_full_release_of_ade20k_and_archives(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_nothing_there_says_how_to_get_it(project: Path) -> None:
 def test_numbers_of_files_are_compared_with_the_release(ade_root: Path, project: Path) -> None:
     for folder in ('images', 'annotations'):
         (ade_root / folder / 'training').mkdir()
-    with pytest.raises(ValueError, match=r'images.training holds no \.jpg files but nothing'):
+    with pytest.raises(ValueError, match=r'images.training holds no \.jpg files; it holds nothing'):
         prepare_data('ade20k', ade_root)
     for path in list((ade_root / 'images/validation').iterdir()) + list(
         (ade_root / 'annotations/validation').iterdir()
@@ -94,6 +95,29 @@ def test_broken_files_are_named(ade_root: Path, coco: Path, project: Path) -> No
     picture.write_bytes(picture.read_bytes()[:-30])
     with pytest.raises(ValueError, match=r'1\.jpg: the JPEG data is truncated'):
         prepare_data('coco', coco, partial=True)
+
+
+def test_pairs_and_single_label_folders(ade_root: Path, project: Path) -> None:
+    labels = ade_root / 'annotations' / 'validation'
+    (labels / '1.png').rename(labels / '9.png')
+    with pytest.raises(ValueError, match=r'1 of 3 label files in .* have no picture: 9\.png'):
+        prepare_data('ade20k', ade_root, partial=True)
+    (labels / '9.png').unlink()
+    with pytest.raises(ValueError, match=r'1 files are missing: .*1\.png'):
+        prepare_data('ade20k', ade_root, partial=True)
+    shutil.rmtree(ade_root / 'images')
+    with pytest.raises(ValueError, match=r'lacks images.training'):
+        prepare_data('ade20k', ade_root, partial=True)
+
+
+def test_archive_and_wrong_name_even_for_a_part(ade_root: Path, project: Path) -> None:
+    archive = project / 'ADEChallengeData2016.zip'
+    archive.write_text('')
+    with pytest.raises(ValueError, match=r'is a file\. Unpack it'):
+        prepare_data('ade20k', archive)
+    (ade_root / 'annotations' / 'validation').rename(ade_root / 'annotations' / 'val')
+    with pytest.raises(ValueError, match=r'Under other names it is there: mv .*annotations/val '):
+        prepare_data('ade20k', ade_root, partial=True)
 
 
 def test_coco_names_its_pictures(coco: Path, project: Path) -> None:

@@ -143,6 +143,57 @@ def test_wrong_label_files_are_found_before_training(tiny_segmentor: Path, ade_r
     assert '1 files are missing' in message and str(path) in message
 
 
+def test_label_files_without_pictures_are_found(tiny_segmentor: Path, ade_root: Path, tmp_path: Path) -> None:
+    options = ConfigOptions(tiny_segmentor, SMALL, tmp_path / 'work', from_scratch=True)
+    (ade_root / 'images' / 'validation' / '1.jpg').unlink()
+    assert '1 of 3 label files in' in _mistake(options)
+
+
+def test_outputs_take_nobodys_files_away(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
+    annotations = ade_root / 'annotations' / 'validation'
+    with pytest.raises(ValueError, match=r'validation is not empty: label files of several runs would mix'):
+        evaluate(trained, EvaluationOptions(trained.work_dir, label_dir=annotations))
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match=r'file/x cannot be a folder: .*file is a file'):
+        evaluate(trained, EvaluationOptions(trained.work_dir, show_dir=tmp_path / 'file' / 'x'))
+    mine = tmp_path / 'mine' / 'pictures'
+    mine.mkdir(parents=True)
+    Image.open(ade_root / 'images' / 'validation' / '0.jpg').save(mine / '0.png')
+    with pytest.raises(ValueError, match=r'0\.png would be overwritten by its own result'):
+        infer(trained, InferOptions(trained.work_dir, str(mine), tmp_path / 'mine'))
+
+
+def test_tta_refuses_options_that_would_change_nothing(trained: ConfigOptions) -> None:
+    with pytest.raises(ValueError, match=r'--tta uses tta_pipeline: test_dataloader.dataset.pipeline'):
+        evaluate(trained, EvaluationOptions(trained.work_dir, tta=True))
+
+
+def test_chosen_classes_are_saved_under_the_numbers_of_the_files(
+    tiny_segmentor: Path, ade_root: Path, tmp_path: Path
+) -> None:
+    """Of 150 classes a config takes three; label files keep ADE20K's numbers for them."""
+    path = tmp_path / 'chosen.py'
+    meta = "metainfo=dict(classes=('building', 'sky', 'floor'))"  # 2, 3 and 4 in the files
+    loaders = ''.join(f'{split}_dataloader = dict(dataset=dict({meta}))\n' for split in ('train', 'val', 'test'))
+    head = 'model = dict(decode_head=dict(num_classes=3))\n'
+    path.write_text(f'_base_ = {str(tiny_segmentor)!r}\n{loaders}{head}')
+    options = ConfigOptions(path, SMALL, tmp_path / 'work', from_scratch=True)
+    train(options)
+    metrics = evaluate(options, EvaluationOptions(options.work_dir, label_dir=tmp_path / 'labels'))
+    out = infer(options, InferOptions(options.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
+    right = total = 0
+    for file in (tmp_path / 'labels').glob('*.png'):
+        prediction = np.asarray(Image.open(file))
+        assert set(np.unique(prediction)) <= {2, 3, 4}
+        assert np.array_equal(prediction, np.asarray(Image.open(out / 'labels' / file.name)))
+        annotation = np.asarray(Image.open(ade_root / 'annotations' / 'validation' / file.name))
+        counted = np.isin(annotation, [2, 3, 4])
+        right, total = right + (prediction == annotation)[counted].sum(), total + counted.sum()
+    assert metrics['aAcc'] == pytest.approx(right / total, abs=1e-12)
+    rows = json.loads((options.work_dir / 'scores.json').read_text())['classes']
+    assert [(row['label'], row['name']) for row in rows] == [(2, 'building'), (3, 'sky'), (4, 'floor')]
+
+
 def test_classes_and_palette_are_checked(tiny_segmentor: Path, tmp_path: Path) -> None:
     def options(num_classes: int, **metainfo) -> ConfigOptions:
         path = tmp_path / 'classes.py'
@@ -155,8 +206,15 @@ def test_classes_and_palette_are_checked(tiny_segmentor: Path, tmp_path: Path) -
     (tmp_path / 'none.txt').write_text('')
     for empty in ([], str(tmp_path / 'none.txt')):
         assert 'ADE20KDataset has an empty list of classes' in _mistake(options(150, classes=empty))
+    assert 'A class of ADE20KDataset must be one of wall' in _mistake(options(2, classes=['wall', 'skie']))
     message = _mistake(options(2, classes=['wall', 'sky'], palette=[[1, 2, 3]]))
     assert 'metainfo.palette of ADE20KDataset has 1 colours for 2 classes' in message
+
+
+def test_num_labels_of_the_pipeline_is_checked(tiny_segmentor: Path, tmp_path: Path) -> None:
+    override = 'train_dataloader.dataset.pipeline.1.num_labels=20'
+    options = ConfigOptions(tiny_segmentor, [*SMALL, override], tmp_path / 'work', from_scratch=True)
+    assert 'pipeline.1: num_labels is 20, and the label files of ADE20KDataset have 150 classes' in _mistake(options)
 
 
 def test_pictures_of_another_kind_and_missing_folders(tiny_segmentor: Path, ade_root: Path, tmp_path: Path) -> None:

@@ -54,37 +54,59 @@ def _independent_miou(predictions: Path, annotations: Path) -> float:
 
 
 def test_score_is_that_of_an_independent_count(folders: tuple[Path, Path]) -> None:
-    scores, extra = score_folders(*folders, CLASSES)
+    result = score_folders(*folders, CLASSES)
+    scores = result.scores
     assert scores.summary()['mIoU'] == pytest.approx(_independent_miou(*folders), abs=1e-12)
-    assert (scores.num_pictures, scores.num_left_out, extra) == (3, 1, [])
+    assert (scores.num_pictures, scores.num_left_out, result.notes) == (3, 1, [])
 
 
 def test_predictions_from_zero_only_when_said(folders: tuple[Path, Path]) -> None:
     predictions, annotations = folders
-    expected = score_folders(predictions, annotations, CLASSES)[0].summary()
+    expected = score_folders(predictions, annotations, CLASSES).scores.summary()
     for path in predictions.rglob('*.png'):
         _write(predictions, path.relative_to(predictions).as_posix(), np.asarray(Image.open(path)) - 1)
     with pytest.raises(ValueError, match=r'\.png: label 0 in \d+ annotated pixels; .* --zero-based-predictions'):
         score_folders(predictions, annotations, CLASSES)
-    assert score_folders(predictions, annotations, CLASSES, zero_based_predictions=True)[0].summary() == expected
+    assert score_folders(predictions, annotations, CLASSES, zero_based_predictions=True).scores.summary() == expected
+
+
+def test_other_numbering_is_noticed_where_no_label_gives_it_away(folders: tuple[Path, Path]) -> None:
+    predictions, annotations = folders
+    with pytest.raises(
+        ValueError, match=r'None of the 3 predictions .* holds a 0, .* leave --zero-based-predictions out'
+    ):
+        score_folders(predictions, annotations, CLASSES, zero_based_predictions=True)
+    for path in annotations.rglob('*.png'):  # no wall (1) anywhere, so that numbers from 0 begin with 1
+        name = path.relative_to(annotations).as_posix()
+        annotation = np.where(np.asarray(Image.open(path)) == 1, 0, np.asarray(Image.open(path)))
+        _write(annotations, name, annotation)
+        _write(predictions, name, np.where(annotation == 0, 1, annotation - 1))
+    (note,) = score_folders(predictions, annotations, CLASSES).notes
+    assert note.startswith('ATTENTION: 0.0% of the pixels are right as they stand, 100.0% if')
+
+
+def test_hidden_files_are_none(folders: tuple[Path, Path]) -> None:
+    (folders[1] / '._a.png').write_bytes(b'metadata of another system')
+    assert score_folders(*folders, CLASSES).scores.num_pictures == 3
 
 
 def test_zeros_where_nothing_is_annotated_do_not_matter(folders: tuple[Path, Path]) -> None:
     predictions, annotations = folders
-    expected = score_folders(predictions, annotations, CLASSES)[0].summary()
+    expected = score_folders(predictions, annotations, CLASSES).scores.summary()
     for path in predictions.rglob('*.png'):
         name = path.relative_to(predictions).as_posix()
         annotation = np.asarray(Image.open(annotations / name))
         _write(predictions, name, np.where(annotation == 0, 0, np.asarray(Image.open(path))))
-    assert score_folders(predictions, annotations, CLASSES)[0].summary() == expected
+    assert score_folders(predictions, annotations, CLASSES).scores.summary() == expected
 
 
 def test_extra_predictions_are_told_and_not_scored(folders: tuple[Path, Path]) -> None:
     predictions, annotations = folders
-    expected = score_folders(predictions, annotations, CLASSES)[0].summary()
+    expected = score_folders(predictions, annotations, CLASSES).scores.summary()
     shutil.copy(predictions / 'a.png', predictions / 'other.png')
-    scores, extra = score_folders(predictions, annotations, CLASSES)
-    assert scores.summary() == expected and extra == ['other.png']
+    result = score_folders(predictions, annotations, CLASSES)
+    assert result.scores.summary() == expected
+    assert result.notes == ['1 predictions have no annotation and were not scored: other.png']
 
 
 @pytest.mark.parametrize(
@@ -143,7 +165,7 @@ def test_the_tool_prints_and_writes_the_score(folders: tuple[Path, Path], tmp_pa
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     printed = next(line for line in done.stdout.splitlines() if line.startswith('mIoU: '))
     assert float(printed.split()[1]) == pytest.approx(_independent_miou(*folders), abs=1e-6)
-    assert '3 of 4 classes; 1 left out of the mean' in done.stdout
+    assert '3 of 4 classes: 1 left out of the mean' in done.stdout
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['scores.csv', 'scores.json']
     (folders[0] / 'a.png').unlink()
     failed = subprocess.run([*command, *options], capture_output=True, text=True)

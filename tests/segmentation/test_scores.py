@@ -19,7 +19,7 @@ CLASSES = ('wall', 'sky', 'tree', 'car')
 
 def _scores(pairs: list[tuple[np.ndarray, np.ndarray]], classes: tuple[str, ...] = CLASSES) -> Scores:
     counts = [PixelCounts.of_picture(*pair, len(classes)) for pair in pairs]
-    return Scores(classes, PixelCounts.total(counts, len(classes)), len(pairs))
+    return Scores(classes, range(1, len(classes) + 1), PixelCounts.total(counts, len(classes)), len(pairs))
 
 
 def _random_pairs(seed: int, count: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -80,8 +80,9 @@ def test_nothing_annotated_is_no_score() -> None:
 
 def test_report_says_the_same_in_all_three_forms(tmp_path: Path) -> None:
     scores = _scores(_random_pairs(5))
-    json_path, csv_path = write_scores(scores, tmp_path / 'deep' / 'out')
+    json_path, csv_path = write_scores(scores, tmp_path / 'deep' / 'out', dict(config='x.py'))
     table = json.loads(json_path.read_text())
+    assert table['source'] == {'config': 'x.py'}
     rows = list(csv.DictReader(csv_path.open()))
     assert table['mIoU'] == scores.summary()['mIoU'] == pytest.approx(np.mean([r['IoU'] for r in table['classes'][:3]]))
     assert (table['num_pictures'], table['num_classes'], table['num_classes_left_out']) == (4, 4, 1)
@@ -89,6 +90,12 @@ def test_report_says_the_same_in_all_three_forms(tmp_path: Path) -> None:
     assert float(rows[0]['IoU']) == table['classes'][0]['IoU'] and rows[3]['IoU'] == ''
     assert table['classes'][3]['IoU'] is None
     text = score_table(scores)
-    assert f'mIoU {100 * table["mIoU"]:.2f} %' in text and '1 left out of the mean' in text
+    assert f'mIoU {100 * table["mIoU"]:.2f} %' in text and '3 of 4 classes: 1 left out of the mean' in text
     assert all(name in text for name in CLASSES)
     assert sorted(p.name for p in json_path.parent.iterdir()) == ['scores.csv', 'scores.json']
+
+
+def test_names_are_printed_as_they_are() -> None:
+    """Brackets are no markup."""
+    classes = ('[red]', 'x[/y]', 'tree', 'car')
+    assert all(name in score_table(_scores(_random_pairs(0), classes)) for name in classes)

@@ -19,6 +19,9 @@ from .scores import PixelCounts, Scores
 
 FIRST_LABEL = 1
 
+#: If so many more of the annotated pixels are right under another numbering, chance is no explanation.
+SUSPICIOUS_GAIN = 0.1
+
 
 @dataclass(frozen=True)
 class FolderScores:
@@ -168,9 +171,9 @@ def _check_no_zeros(path: Path, labelled: np.ndarray) -> None:
 
 
 def _numbering_notes(counts: PixelCounts, correct_if_shifted: int) -> list[str]:
-    """A note if the predictions fit better when they are read as numbered from 0."""
+    """A note if the predictions fit much better when they are read as numbered from 0."""
     right, total = int(counts.correct.sum()), int(counts.annotated.sum())
-    if correct_if_shifted <= right:
+    if correct_if_shifted - right < SUSPICIOUS_GAIN * total:
         return []
     return [
         f'ATTENTION: {right / total:.1%} of the pixels are right as they stand, {correct_if_shifted / total:.1%} if '

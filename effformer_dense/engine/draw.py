@@ -1,10 +1,8 @@
-"""Annotated pictures of detection and segmentation results, drawn by OpenMMLab's visualizers."""
+"""Annotated pictures of detections, drawn by mmdet's visualizer."""
 
 from __future__ import annotations
 
 import copy
-import inspect
-import os
 from pathlib import Path
 
 import cv2
@@ -12,8 +10,8 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
-#: Labels are unreadable on small pictures: those are enlarged to this height first.
-MIN_DRAWN_HEIGHT_PX = 480
+from ..files import write_atomically
+from ..segmentation.draw import enlargement
 
 
 def draw_sample(
@@ -27,25 +25,29 @@ def draw_sample(
     """Write ``image`` with what ``sample`` predicts, ground truth to the left of it if asked.
 
     Args:
-        visualizer: of the scope of the sample, its ``dataset_meta`` set.
+        visualizer: mmdet's, its ``dataset_meta`` set.
         image: (H, W, 3) uint8, RGB.
-        sample: a DetDataSample or SegDataSample with coordinates of ``image``.
+        sample: a DetDataSample with coordinates of ``image``.
         target: PNG to write; parents are made.
-        score_threshold: lowest score of a drawn instance; segmentors have none.
+        score_threshold: lowest score of a drawn instance.
         draw_gt: draw the ground truth too.
     """
     sample = copy.deepcopy(sample)  # drawing changes what it is given, and clones share their instances
-    factor = max(1, round(MIN_DRAWN_HEIGHT_PX / image.shape[0]))
-    if factor > 1 and hasattr(sample, 'pred_instances'):
+    factor = enlargement(image.shape[0])
+    if factor > 1 and 'pred_instances' in sample:  # the labels of a panoptic model stay as they are
         image, sample = _enlarge(image, sample, factor)
-    accepted = inspect.signature(visualizer.add_datasample).parameters
-    options = {'pred_score_thr': score_threshold} if 'pred_score_thr' in accepted else {}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f'.{target.stem}.partial{target.suffix}')
-    visualizer.add_datasample(
-        target.stem, image, sample, draw_gt=draw_gt, draw_pred=True, out_file=str(scratch), **options
+    write_atomically(
+        target,
+        lambda scratch: visualizer.add_datasample(
+            target.stem,
+            image,
+            sample,
+            draw_gt=draw_gt,
+            draw_pred=True,
+            out_file=str(scratch),
+            pred_score_thr=score_threshold,
+        ),
     )
-    os.replace(scratch, target)
 
 
 def _enlarge(image: np.ndarray, sample: BaseDataElement, factor: int) -> tuple[np.ndarray, BaseDataElement]:

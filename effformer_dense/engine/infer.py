@@ -129,6 +129,8 @@ def _infer_detection(predictor: Predictor, paths: list[Path], options: InferOpti
         name = (targets[path].parent / path.name).as_posix()
         images.append({'id': image_id, 'file_name': name, 'height': image.shape[0], 'width': image.shape[1]})
         annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
+    if 'pred_instances' not in sample:
+        return
     table = predictions_table(images, annotations, predictor.dataset_meta)
     write_text(options.out_dir / 'predictions.json', json.dumps(table))
 

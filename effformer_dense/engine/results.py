@@ -22,7 +22,7 @@ def category_ids(classes: tuple[str, ...]) -> list[int]:
 def instance_annotations(
     sample: BaseDataElement, image_id: int, first_id: int, dataset_meta: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """COCO annotations, with ``score``, of the predicted instances; none for a segmentor's sample.
+    """COCO annotations, with ``score``, of the predicted instances; none for a panoptic model's sample.
 
     Args:
         sample: on the CPU, in the coordinates of the picture.

@@ -68,7 +68,7 @@ def sliding_window_bands(
 ) -> Iterator[Tensor]:
     """Logits averaged over overlapping windows, in bands of rows from the top.
 
-    Only the rows of one row of windows are held at a time.
+    Only the rows of one row of windows are held at a time, and handed out in strips.
 
     Args:
         images: (B, 3, H, W).
@@ -93,11 +93,21 @@ def sliding_window_bands(
                 sums = logits.new_zeros((*logits.shape[:2], window_height, width))
             sums[..., left : left + window_width] += logits
         count = next_top - top
-        covered = rows_covered[top:next_top, None] * columns_covered  # (n, W)
-        yield sums[:, :, :count] / covered
-        kept = sums[:, :, count:].clone()
-        sums[:, :, : kept.shape[2]] = kept
-        sums[:, :, kept.shape[2] :] = 0
+        covered = rows_covered[top:next_top, None] * columns_covered  # (count, W)
+        step = max(1, MAX_STRIP_ELEMENTS // sums[:, :, 0].numel())
+        for first in range(0, count, step):
+            last = min(first + step, count)
+            yield sums[:, :, first:last] / covered[first:last]
+        _move_up(sums, count)
+
+
+def _move_up(sums: Tensor, count: int) -> None:
+    """Drop the first ``count`` rows of (B, C, n, W) and put zeros below the others, in place."""
+    kept = sums.shape[2] - count
+    for start in range(0, kept, count):  # blocks that do not overlap with where they go
+        stop = min(start + count, kept)
+        sums[:, :, start:stop] = sums[:, :, start + count : stop + count]
+    sums[:, :, kept:] = 0
 
 
 def _coverage(length: int, starts: list[int], window: int) -> Tensor:

@@ -20,6 +20,11 @@ MIN_DRAWN_HEIGHT_PX = 480
 _INK, _PAPER, _NOTHING = (20, 20, 20), (255, 255, 255), (0, 0, 0)
 
 
+def enlargement(height: int) -> int:
+    """How many times as large a picture of ``height`` px is drawn, so that small ones can be seen and captions read."""
+    return max(1, round(MIN_DRAWN_HEIGHT_PX / height))
+
+
 def distinct_colours(count: int) -> list[tuple[int, int, int]]:
     """RGB colours for data sets without a palette: hues by the golden ratio, so that neighbours differ."""
     colours = []
@@ -107,7 +112,7 @@ def comparison(
         classes: names.
         palette: RGB per class.
     """
-    factor = max(1, round(MIN_DRAWN_HEIGHT_PX / image.shape[0]))
+    factor = enlargement(image.shape[0])
     image, annotation, prediction = (
         part.repeat(factor, axis=0).repeat(factor, axis=1) for part in (image, annotation, prediction)
     )

@@ -99,3 +99,18 @@ def test_only_one_row_of_windows_is_held() -> None:
     rows = sliding_window_bands(images, lambda part: calls.append(1) or part, (100, 50), (60, 50))
     next(rows)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize('stride', [1, 7, 20, 33])
+def test_strips_of_bands_are_the_bands(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small strides keep more rows than they hand out, so that rows move over each other."""
+    images = torch.randn(1, 3, 90, 40, dtype=torch.float64)
+
+    def rows() -> list[Tensor]:
+        return list(sliding_window_bands(images, lambda part: part * part.mean(), (33, 40), (stride, 40)))
+
+    whole_bands = rows()
+    monkeypatch.setattr(bands, 'MAX_STRIP_ELEMENTS', 3 * 40 * 2)
+    strips = rows()
+    assert max(strip.shape[2] for strip in strips) <= 2
+    assert torch.equal(torch.cat(strips, dim=2), torch.cat(whole_bands, dim=2))

@@ -96,7 +96,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     cfg = prepare(options, ('test',))
     _check_outputs(cfg, evaluation)
     load_weights(MODELS.build(cfg.model), checkpoint)  # a misfit shows before a work dir is made
-    _set_outputs(cfg, evaluation)
+    _set_outputs(cfg, evaluation, options.cfg_options)
     if evaluation.tta:
         _enable_tta(cfg)
     cfg.load_from = None
@@ -118,7 +118,7 @@ def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
         )
 
 
-def _set_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
+def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[str]) -> None:
     """Pictures, label files and reports that testing writes besides its log."""
     if evaluation.show_dir is not None:
         hook = dict(
@@ -129,10 +129,17 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     metrics = [node for _, node in walk(cfg.test_evaluator) if node.get('type') == SegmentationMetric.__name__]
-    source = dict(config=cfg.filename, checkpoint=str(evaluation.checkpoint), tta=evaluation.tta)
+    source = dict(
+        config=cfg.filename,
+        checkpoint=str(evaluation.checkpoint),
+        data_root=next(leaf_datasets(cfg.test_dataloader.dataset)).get('data_root'),
+        cfg_options=cfg_options,
+        test_cfg=cfg.model.get('test_cfg'),
+        tta=evaluation.tta,
+    )
     for metric in metrics:
         metric.setdefault('report_dir', cfg.work_dir)
-        metric.setdefault('source', {**source, 'test_cfg': cfg.model.get('test_cfg')})
+        metric.setdefault('source', source)
         if evaluation.label_dir is not None:
             metric['label_dir'] = str(evaluation.label_dir)
     if evaluation.label_dir is not None and not metrics:

@@ -56,6 +56,9 @@ def test_scores_are_those_of_the_saved_labels(trained: ConfigOptions, ade_root: 
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 2
     table = json.loads((trained.work_dir / 'scores.json').read_text())
     assert table['mIoU'] == metrics['mIoU'] and table['num_pictures'] == 3
+    source = table['source']
+    assert source['config'] == str(trained.config) and source['checkpoint'] == str(trained.work_dir)
+    assert source['cfg_options'] == SMALL and source['test_cfg'] == {'mode': 'whole'} and source['tta'] is False
     assert table['classes'][149]['name'] == 'flag' and table['classes'][149]['annotated_px'] == 3 * 81
     assert table['num_classes_left_out'] == sum(row['IoU'] is None for row in table['classes']) > 100
     assert len(list(csv.DictReader((trained.work_dir / 'scores.csv').open()))) == 150

@@ -37,6 +37,11 @@ def write_png(path: Path, image: np.ndarray) -> None:
     write_atomically(path, lambda scratch: Image.fromarray(image).save(scratch))
 
 
+def names_below(folder: Path, suffix: str) -> list[str]:
+    """Relative names of the files of a kind in a folder, to its bottom, sorted; without hidden ones."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob(f'*{suffix}') if not p.name.startswith('.'))
+
+
 def check_output_dir(path: Path) -> None:
     """A folder can be made and written to.
 

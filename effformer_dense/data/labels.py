@@ -73,6 +73,35 @@ def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_la
         )
 
 
+def read_labels_of(
+    picture: str | Path, size: tuple[int, int] | None, path: str | Path, num_labels: int | None, first_label: int
+) -> np.ndarray:
+    """Labels of a picture, checked against it.
+
+    Args:
+        picture: named in the error.
+        size: (height, width) of the picture; None before it is loaded.
+        path: its label file.
+        num_labels: as in :func:`check_labels`; None if nobody knows.
+        first_label: as there.
+
+    Returns:
+        (H, W) int32, as in the file.
+
+    Raises:
+        ValueError: see :func:`read_labels` and :func:`check_labels`; or the file has another size than the picture.
+    """
+    labels = read_labels(path)
+    if size is not None and labels.shape != tuple(size):
+        raise ValueError(
+            f'{path} is {labels.shape[1]} x {labels.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
+            'Picture and labels must have one size; do both come from the same release?'
+        )
+    if num_labels is not None:
+        check_labels(path, labels, num_labels, first_label)
+    return labels
+
+
 def to_class_indices(labels: np.ndarray, first_label: int) -> np.ndarray:
     """Classes counted from 0, unlabelled pixels 255: (H, W) uint8.
 

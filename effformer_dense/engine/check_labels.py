@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.labels import check_labels, read_labels
+from ..data.labels import first_label_of, read_labels_of
 from ..data.pictures import read_picture
-from .datasets import argument, file_classes, is_segmentation
+from ..files import names_below
+from .datasets import argument, file_classes, full_metainfo, is_segmentation
 from .nodes import walk
 
 #: How many pairs of a data set are opened; of all, only the names are looked at.
@@ -31,8 +32,7 @@ def check_label_files(dataset: dict, pictures: Path, labels: Path) -> None:
     if listing is not None and listing.is_file():
         stems = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
     else:
-        found = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob(f'*{suffix}'))
-        stems = [name[: len(name) - len(suffix)] for name in found if not Path(name).name.startswith('.')]
+        stems = [name[: len(name) - len(suffix)] for name in names_below(pictures, suffix)]
     if not stems:
         other = sorted({p.suffix for p in pictures.rglob('*') if p.is_file()})
         raise ValueError(
@@ -43,8 +43,7 @@ def check_label_files(dataset: dict, pictures: Path, labels: Path) -> None:
         check_no_orphans(labels, label_suffix, stems)
     pairs = [(pictures / f'{stem}{suffix}', labels / f'{stem}{label_suffix}') for stem in stems]
     classes = file_classes(dataset)
-    first_label = int(bool(argument(dataset, 'reduce_zero_label', False)))
-    check_pairs(pairs, len(classes) if classes else None, first_label, OPENED_PAIRS)
+    check_pairs(pairs, len(classes) if classes else None, first_label_of(full_metainfo(dataset)), OPENED_PAIRS)
 
 
 def check_no_orphans(labels: Path, label_suffix: str, stems: Sequence[str]) -> None:
@@ -53,8 +52,8 @@ def check_no_orphans(labels: Path, label_suffix: str, stems: Sequence[str]) -> N
     Raises:
         ValueError: one is.
     """
-    found = {p.relative_to(labels).as_posix() for p in labels.rglob(f'*{label_suffix}') if not p.name.startswith('.')}
-    orphans = sorted(found - {f'{stem}{label_suffix}' for stem in stems})
+    found = names_below(labels, label_suffix)
+    orphans = sorted(set(found) - {f'{stem}{label_suffix}' for stem in stems})
     if orphans:
         some = ', '.join(orphans[:3]) + (', ...' if len(orphans) > 3 else '')
         raise ValueError(
@@ -120,12 +119,4 @@ def check_pair(picture: Path, label_file: Path, num_labels: int | None, first_la
     Raises:
         ValueError: broken, of two sizes, or with a label of no class.
     """
-    height, width = read_picture(picture).shape[:2]
-    labels = read_labels(label_file)
-    if labels.shape != (height, width):
-        raise ValueError(
-            f'{label_file} is {labels.shape[1]} x {labels.shape[0]} px, its picture {picture} {width} x {height} px. '
-            'Picture and labels must have one size; do both come from the same release?'
-        )
-    if num_labels is not None:
-        check_labels(label_file, labels, num_labels, first_label)
+    read_labels_of(picture, read_picture(picture).shape[:2], label_file, num_labels, first_label)

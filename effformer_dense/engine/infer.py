@@ -95,7 +95,8 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     """
     checkpoint = find_checkpoint(infer_options.checkpoint)
     paths = _usable(find_pictures(infer_options.pictures), infer_options.skip_bad)
-    _check_out_dir(infer_options.out_dir, paths)
+    targets = _targets(paths)
+    _check_out_dir(infer_options.out_dir, targets)
     cfg = load_config(options)
     enter_scope(cfg)
     check_parts(cfg, ('model', 'test_dataloader'))
@@ -104,29 +105,31 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     predictor = Predictor(cfg, checkpoint, infer_options.device)
     if 'decode_head' in cfg.model:
         meta = drawable(predictor.dataset_meta, predictor.model.out_channels)
-        _infer_segmentation(predictor, paths, infer_options.out_dir, meta)
+        _infer_segmentation(predictor, targets, infer_options.out_dir, meta)
     else:
-        _infer_detection(predictor, paths, infer_options, _visualizer(cfg, predictor.dataset_meta))
+        _infer_detection(predictor, targets, infer_options, _visualizer(cfg, predictor.dataset_meta))
     return infer_options.out_dir
 
 
-def _infer_segmentation(predictor: Predictor, paths: list[Path], out_dir: Path, dataset_meta: dict[str, Any]) -> None:
-    targets = _targets(paths)
-    for path in track(paths, description='Predicting'):
+def _infer_segmentation(
+    predictor: Predictor, targets: dict[Path, Path], out_dir: Path, dataset_meta: dict[str, Any]
+) -> None:
+    for path, target in track(targets.items(), description='Predicting'):
         labels = np.asarray(predictor(path).pred_sem_seg.data[0].cpu(), dtype=np.uint8)
         image = np.ascontiguousarray(read_picture(path)[..., ::-1])
-        write_segmentation(out_dir, targets[path], image, labels, dataset_meta)
+        write_segmentation(out_dir, target, image, labels, dataset_meta)
 
 
-def _infer_detection(predictor: Predictor, paths: list[Path], options: InferOptions, visualizer: Visualizer) -> None:
-    targets = _targets(paths)
+def _infer_detection(
+    predictor: Predictor, targets: dict[Path, Path], options: InferOptions, visualizer: Visualizer
+) -> None:
     images, annotations = [], []
-    for image_id, path in enumerate(track(paths, description='Predicting')):
+    for image_id, (path, target) in enumerate(track(targets.items(), description='Predicting')):
         image = read_picture(path)
         sample = predictor(path, image_id).cpu()
-        target = options.out_dir / 'pictures' / targets[path]
-        draw_sample(visualizer, image[..., ::-1], sample, target, options.score_threshold)
-        name = (targets[path].parent / path.name).as_posix()
+        drawn = options.out_dir / 'pictures' / target
+        draw_sample(visualizer, image[..., ::-1], sample, drawn, options.score_threshold)
+        name = (target.parent / path.name).as_posix()
         images.append({'id': image_id, 'file_name': name, 'height': image.shape[0], 'width': image.shape[1]})
         annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
     if 'pred_instances' not in sample:
@@ -135,12 +138,12 @@ def _infer_detection(predictor: Predictor, paths: list[Path], options: InferOpti
     write_text(options.out_dir / 'predictions.json', json.dumps(table))
 
 
-def _check_out_dir(out_dir: Path, paths: list[Path]) -> None:
+def _check_out_dir(out_dir: Path, targets: dict[Path, Path]) -> None:
     """Results can be written, and not over the pictures that they are of."""
     check_output_dir(out_dir)
-    targets = set(_targets(paths).values())
-    places = {out_dir.absolute() / kind / target for kind in ('pictures', 'maps', 'labels') for target in targets}
-    overwritten = [path for path in paths if path.absolute() in places]
+    kinds = ('pictures', 'maps', 'labels')
+    places = {out_dir.absolute() / kind / target for kind in kinds for target in targets.values()}
+    overwritten = [path for path in targets if path.absolute() in places]
     if overwritten:
         raise ValueError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
 

@@ -71,7 +71,7 @@ def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: l
             f'{root / part.path} holds {len(files):,} files *{part.suffix}, the release {part.count:,}. Unpack or '
             'download it again, or accept a part with --partial.'
         )
-    named, opened = '', None
+    named = ''
     if part.labels is not None and part.labels not in absent:
         check_no_orphans(root / part.labels, '.png', [path.stem for path in files])
         pairs = [(picture, root / part.labels / f'{picture.stem}.png') for picture in files]

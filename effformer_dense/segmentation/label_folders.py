@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import track
 
 from ..data.labels import check_labels, read_labels
+from ..files import names_below
 from .scores import PixelCounts, Scores
 
 FIRST_LABEL = 1
@@ -111,10 +112,7 @@ def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
             raise ValueError(f'{folder} is a file; the folder of the {what} is expected.')
         if not folder.is_dir():
             raise ValueError(f'The folder of {what}, {folder}, does not exist.')
-    wanted, there = (
-        sorted(p.relative_to(folder).as_posix() for p in folder.rglob('*.png') if not p.name.startswith('.'))
-        for folder in (annotations, predictions)
-    )
+    wanted, there = (names_below(folder, '.png') for folder in (annotations, predictions))
     if not wanted:
         raise ValueError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
     missing = sorted(set(wanted) - set(there))

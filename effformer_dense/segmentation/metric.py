@@ -45,7 +45,7 @@ class SegmentationMetric(BaseMetric):
         self.report_dir = None if report_dir is None else Path(report_dir)
         self.label_dir = None if label_dir is None else Path(label_dir)
         self.source = dict(source or {})
-        self._sources: dict[str, str] = {}  # name of a label file: the picture it belongs to
+        self._pictures: dict[str, str] = {}  # name of a label file: the picture it belongs to
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of some pictures.
@@ -86,7 +86,7 @@ class SegmentationMetric(BaseMetric):
 
     def _write_labels(self, prediction: np.ndarray, source: str) -> None:
         name = f'{Path(source).stem}.png'
-        other = self._sources.setdefault(name, source)
+        other = self._pictures.setdefault(name, source)
         if other != source:
             raise ValueError(f'{other} and {source} would both write {name}. Rename one, or save no labels.')
         write_png(self.label_dir / name, to_file_labels(prediction, self.dataset_meta))

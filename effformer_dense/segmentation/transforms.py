@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from ..data.labels import check_labels, read_labels, to_class_indices
+from ..data.labels import first_label_of, read_labels_of, to_class_indices
 
 
 @TRANSFORMS.register_module()
@@ -31,19 +31,12 @@ class LoadLabels(BaseTransform):
         """Load the annotation of one picture.
 
         Raises:
-            ValueError: see :func:`.data.labels.read_labels` and :func:`.data.labels.check_labels`; or its size is not
-                the picture's.
+            ValueError: see :func:`.data.labels.read_labels_of`.
         """
-        path = results['seg_map_path']
-        first_label = int(bool(results.get('reduce_zero_label')))
-        labels = read_labels(path)
-        if labels.shape != tuple(results.get('ori_shape', labels.shape)):
-            height, width = results['ori_shape']
-            raise ValueError(
-                f'{path} is {labels.shape[1]} x {labels.shape[0]} px, its picture {results["img_path"]} {width} x '
-                f'{height} px. Annotation and picture must have one size.'
-            )
-        check_labels(path, labels, self.num_labels, first_label)
+        first_label = first_label_of(results)
+        labels = read_labels_of(
+            results['img_path'], results.get('ori_shape'), results['seg_map_path'], self.num_labels, first_label
+        )
         indices = to_class_indices(labels, first_label)
         if results.get('label_map'):
             indices = self._map(indices, results['label_map'])

@@ -9,17 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attend import attend
 from .layers import ConvNorm
-from .relpos import relative_position_bias, resize_table
+from .relpos import BiasValues, bias_values, resize_table
 
 
 class RelativePositionBias(nn.Module):
-    """Learnable bias table, expanded to the grid at hand.
+    """Learnable bias table, brought to the grid at hand.
 
-    In evaluation on a CPU the expanded bias of the last few sizes is kept. An entry is used only while the table
+    In evaluation on a CPU what was computed for the last few sizes is kept. An entry is used only while the table
     still holds the very values it was computed from, compared value by value: any way of changing weights
     (optimiser, EMA swap through ``.data``, ``load_state_dict``, ``.half()``) therefore takes effect at once. On
-    accelerators that comparison would make the host wait, and expanding costs less; nothing is kept there.
+    accelerators that comparison would make the host wait, and computing costs less; nothing is kept there.
 
     Args:
         num_heads: attention heads.
@@ -35,24 +36,24 @@ class RelativePositionBias(nn.Module):
         self.table = nn.Parameter(torch.zeros(num_heads, grid, grid))
         self.resize = resize
         self.query_stride = query_stride
-        self._cache: dict[tuple, tuple[Tensor, Tensor]] = {}
+        self._cache: dict[tuple, tuple[Tensor, BiasValues]] = {}
 
-    def forward(self, height: int, width: int) -> Tensor:
-        """Bias for ``height x width`` keys: shape (n, Q, N)."""
+    def forward(self, height: int, width: int) -> BiasValues:
+        """What the bias of ``height x width`` keys is computed from."""
         if torch.is_grad_enabled() or self.training or self.table.device.type != 'cpu' or _is_tracing():
             self._cache.clear()
-            return self._expand(height, width)
+            return self._compute(height, width)
         key = (height, width, self.table.dtype)
         hit = self._cache.pop(key, None)
         if hit is None or not torch.equal(hit[0], self.table):
-            hit = (self.table.detach().clone(), self._expand(height, width))
+            hit = (self.table.detach().clone(), self._compute(height, width))
         self._cache[key] = hit  # last used, last in order
         if len(self._cache) > self._CACHED_SIZES:
             self._cache.pop(next(iter(self._cache)))
         return hit[1]
 
-    def _expand(self, height: int, width: int) -> Tensor:
-        return relative_position_bias(self.table, (height, width), self.resize, self.query_stride)
+    def _compute(self, height: int, width: int) -> BiasValues:
+        return bias_values(self.table, (height, width), self.resize, self.query_stride)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Resize a table that was learned on another grid, then load as usual."""
@@ -81,6 +82,7 @@ class TokenAttention(nn.Module):
     Args:
         channels: width of the tokens.
         bias_grid, bias_resize: see :class:`RelativePositionBias`.
+        chunk: queries computed at once, see :func:`.attend.attend`.
         num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
     """
 
@@ -89,12 +91,13 @@ class TokenAttention(nn.Module):
         channels: int,
         bias_grid: int,
         bias_resize: str,
+        chunk: int | None = None,
         num_heads: int = 8,
         key_dim: int = 32,
         value_dim: int = 128,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim
+        self.num_heads, self.key_dim, self.value_dim, self.chunk = num_heads, key_dim, value_dim, chunk
         self.qkv = nn.Linear(channels, num_heads * (2 * key_dim + value_dim))
         self.proj = nn.Linear(num_heads * value_dim, channels)
         self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
@@ -103,8 +106,7 @@ class TokenAttention(nn.Module):
         """Tokens (B, N, C) of a grid of ``size`` with N cells, to the same shape."""
         qkv = self.qkv(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, n, N, 2d + e)
         q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=3)
-        scores = q @ k.transpose(2, 3) * self.key_dim**-0.5 + self.bias(*size)  # (B, n, N, N)
-        mixed = scores.softmax(dim=3) @ v  # (B, n, N, e)
+        mixed = attend(q, k, v, self.bias(*size), self.key_dim**-0.5, chunk=self.chunk)  # (B, n, N, e)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
@@ -120,6 +122,7 @@ class MapAttention(nn.Module):
         norm_cfg: see :func:`layers.build_norm`.
         bias_grid, bias_resize: see :class:`RelativePositionBias`.
         stride: 1 or 2.
+        chunk: queries computed at once, see :func:`.attend.attend`.
         num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
     """
 
@@ -130,12 +133,13 @@ class MapAttention(nn.Module):
         bias_grid: int,
         bias_resize: str,
         stride: int = 1,
+        chunk: int | None = None,
         num_heads: int = 8,
         key_dim: int = 32,
         value_dim: int = 128,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.stride = num_heads, key_dim, stride
+        self.num_heads, self.key_dim, self.stride, self.chunk = num_heads, key_dim, stride, chunk
         width = num_heads * value_dim
         self.stride_conv = (
             ConvNorm(channels, channels, norm_cfg, kernel_size=3, stride=stride, groups=channels)
@@ -159,13 +163,14 @@ class MapAttention(nn.Module):
             x = self.stride_conv(x)
         h, w = x.shape[2:]
         values = self.v(x)
-        q = _split_heads(self.q(x), self.num_heads).transpose(2, 3)  # (B, n, N, d)
-        k = _split_heads(self.k(x), self.num_heads)  # (B, n, d, N)
-        v = _split_heads(values, self.num_heads).transpose(2, 3)  # (B, n, N, e)
-        scores = q @ k * self.key_dim**-0.5 + self.bias(h, w)  # (B, n, N, N)
-        weights = self.talking_head2(self.talking_head1(scores).softmax(dim=3))
-        mixed = (weights @ v).transpose(2, 3).reshape(values.shape)  # (B, n * e, h, w)
-        out = mixed + self.v_local(values)
+        q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
+        mix_scores, mix_weights = (conv.weight[:, :, 0, 0] for conv in (self.talking_head1, self.talking_head2))
+        bias = self.bias(h, w).mixed(mix_scores, self.talking_head1.bias)
+        mixed = attend(q, k, v, bias, self.key_dim**-0.5, mix_scores, mix_weights, self.chunk)  # (B, n, N, e)
+        # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
+        everywhere = self.talking_head2.bias[:, None, None] * v.sum(dim=2, keepdim=True, dtype=torch.float32)
+        mixed = mixed + everywhere.to(mixed.dtype)
+        out = mixed.transpose(2, 3).reshape(values.shape) + self.v_local(values)
         if self.stride_conv is not None:
             out = F.interpolate(out, scale_factor=self.stride, mode='bilinear', align_corners=False)
             out = out[:, :, : size[0], : size[1]]
@@ -193,6 +198,7 @@ class DownsamplingAttention(nn.Module):
         in_channels, out_channels: widths before and after.
         norm_cfg: see :func:`layers.build_norm`.
         bias_grid, bias_resize: see :class:`RelativePositionBias`; the grid is that of the keys.
+        chunk: queries computed at once, see :func:`.attend.attend`.
         num_heads, key_dim, value_dim: 8 heads of 16 (queries, keys) and 64 (values) in every size.
     """
 
@@ -203,12 +209,13 @@ class DownsamplingAttention(nn.Module):
         norm_cfg: dict,
         bias_grid: int,
         bias_resize: str,
+        chunk: int | None = None,
         num_heads: int = 8,
         key_dim: int = 16,
         value_dim: int = 64,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim = num_heads, key_dim
+        self.num_heads, self.key_dim, self.chunk = num_heads, key_dim, chunk
         width = num_heads * value_dim
         self.q = LocalGlobalQuery(in_channels, num_heads * key_dim, norm_cfg)
         self.k = ConvNorm(in_channels, num_heads * key_dim, norm_cfg)
@@ -222,29 +229,36 @@ class DownsamplingAttention(nn.Module):
         """Map (B, C, H, W) to (B, C', ceil(H / 2), ceil(W / 2))."""
         values = self.v(x)
         local = self.v_local(values)  # (B, n * e, ceil(H / 2), ceil(W / 2))
-        q = _split_heads(self.q(x), self.num_heads).transpose(2, 3)  # (B, n, Q, d)
-        k = _split_heads(self.k(x), self.num_heads)  # (B, n, d, N)
-        v = _split_heads(values, self.num_heads).transpose(2, 3)  # (B, n, N, e)
-        scores = q @ k * self.key_dim**-0.5 + self.bias(*x.shape[2:])  # (B, n, Q, N)
-        mixed = (scores.softmax(dim=3) @ v).transpose(2, 3).reshape(local.shape)
+        q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
+        bias = self.bias(*x.shape[2:])
+        mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, n, Q, e)
+        mixed = mixed.transpose(2, 3).reshape(local.shape)
         return self.proj(self.activation(mixed + local))
 
 
 class DualPathDownsample(nn.Module):
     """V2's step from 1/16 to 1/32: strided convolution plus downsampling attention."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict, bias_grid: int, bias_resize: str) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict,
+        bias_grid: int,
+        bias_resize: str,
+        chunk: int | None = None,
+    ) -> None:
         super().__init__()
         self.conv = ConvNorm(in_channels, out_channels, norm_cfg, kernel_size=3, stride=2)
-        self.attention = DownsamplingAttention(in_channels, out_channels, norm_cfg, bias_grid, bias_resize)
+        self.attention = DownsamplingAttention(in_channels, out_channels, norm_cfg, bias_grid, bias_resize, chunk)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(x) + self.conv(x)
 
 
 def _split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """(B, n * d, h, w) to (B, n, d, h * w)."""
-    return x.flatten(2).unflatten(1, (num_heads, -1))
+    """(B, n * d, h, w) to (B, n, h * w, d)."""
+    return x.flatten(2).unflatten(1, (num_heads, -1)).transpose(2, 3)
 
 
 def _is_tracing() -> bool:

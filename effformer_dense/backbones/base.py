@@ -56,6 +56,8 @@ class DenseBackbone(BaseModule):
         norm_eval: keep batch norm statistics fixed in training.
         norm_cfg: norm layer of the convolutions, see :func:`.layers.build_norm`.
         with_cp: recompute each block in the backward pass, for less memory.
+        attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
+            (:func:`.chunked.queries_per_chunk`). Changes time and memory, not results.
         out_norm: GroupNorm with one group on every output.
         init_cfg: MMEngine's initialisation config, for example
             ``dict(type='Pretrained', checkpoint='timm://efficientformerv2_s0.snap_dist_in1k')``.
@@ -82,13 +84,14 @@ class DenseBackbone(BaseModule):
         norm_eval: bool,
         norm_cfg: dict,
         with_cp: bool,
+        attention_chunk: int | None,
         out_norm: bool,
         init_cfg: dict | list[dict] | None,
         activation: type[nn.Module],
     ) -> None:
         super().__init__(init_cfg)
         rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
-        _check_options(out_indices, bias_grid, bias_resize, rate, frozen_stages)
+        _check_options(out_indices, bias_grid, bias_resize, rate, frozen_stages, attention_chunk)
         self.variant, self.arch = variant, variant.arch
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
@@ -97,6 +100,7 @@ class DenseBackbone(BaseModule):
         self.drop_path_rate = rate
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
         self.norm_cfg = dict(norm_cfg)
+        self.attention_chunk = attention_chunk
         self.stem = Stem(variant.widths[0], norm_cfg, activation)
         self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
         self.out_norms = nn.ModuleDict(
@@ -159,7 +163,12 @@ def pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
 
 
 def _check_options(
-    out_indices: Sequence[int], bias_grid: int, bias_resize: str, drop_path_rate: float, frozen_stages: int
+    out_indices: Sequence[int],
+    bias_grid: int,
+    bias_resize: str,
+    drop_path_rate: float,
+    frozen_stages: int,
+    attention_chunk: int | None,
 ) -> None:
     indices = list(out_indices)
     if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
@@ -172,6 +181,10 @@ def _check_options(
         raise ValueError(f'drop_path_rate must lie in [0, 1); got {drop_path_rate!r}.')
     if frozen_stages not in range(-1, 5):
         raise ValueError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
+    if attention_chunk is not None and (not isinstance(attention_chunk, int) or attention_chunk < 1):
+        raise ValueError(
+            f'attention_chunk must be a positive number of queries, or None to choose one; got {attention_chunk!r}.'
+        )
 
 
 def _check_images(images: Tensor) -> None:

@@ -50,10 +50,10 @@ class TokenBlock(nn.Module):
     Takes and returns maps, so that every block of a stage has the same face.
     """
 
-    def __init__(self, channels: int, expansion_ratio: int, drop_path: float, bias_grid: int, bias_resize: str) -> None:
+    def __init__(self, channels: int, expansion_ratio: int, drop_path: float, token_mixer: TokenAttention) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
-        self.token_mixer = TokenAttention(channels, bias_grid, bias_resize)
+        self.token_mixer = token_mixer
         self.layer_scale_1 = LayerScale(channels)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = TokenMlp(channels, expansion_ratio)
@@ -95,6 +95,7 @@ class EfficientFormerV1(DenseBackbone):
         norm_eval: bool = False,
         norm_cfg: dict | None = None,
         with_cp: bool = False,
+        attention_chunk: int | None = None,
         out_norm: bool = True,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -108,6 +109,7 @@ class EfficientFormerV1(DenseBackbone):
             norm_eval=norm_eval,
             norm_cfg=norm_cfg or dict(type='BN'),
             with_cp=with_cp,
+            attention_chunk=attention_chunk,
             out_norm=out_norm,
             init_cfg=init_cfg,
             activation=nn.ReLU,
@@ -126,8 +128,12 @@ class EfficientFormerV1(DenseBackbone):
             if position < first_attention:
                 blocks.append(PoolingBlock(channels, ratio, self.norm_cfg, rate))
             else:
-                blocks.append(TokenBlock(channels, ratio, rate, self.bias_grid, self.bias_resize))
+                blocks.append(self._build_token_block(channels, ratio, rate))
         return Stage(downsample, blocks, self.with_cp)
+
+    def _build_token_block(self, channels: int, expansion_ratio: int, drop_path: float) -> TokenBlock:
+        mixer = TokenAttention(channels, self.bias_grid, self.bias_resize, self.attention_chunk)
+        return TokenBlock(channels, expansion_ratio, drop_path, mixer)
 
 
 def _to_tokens(x: Tensor) -> Tensor:

@@ -69,6 +69,7 @@ class EfficientFormerV2(DenseBackbone):
         norm_eval: bool = False,
         norm_cfg: dict | None = None,
         with_cp: bool = False,
+        attention_chunk: int | None = None,
         out_norm: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -82,6 +83,7 @@ class EfficientFormerV2(DenseBackbone):
             norm_eval=norm_eval,
             norm_cfg=norm_cfg or dict(type='BN'),
             with_cp=with_cp,
+            attention_chunk=attention_chunk,
             out_norm=out_norm,
             init_cfg=init_cfg,
             activation=nn.GELU,
@@ -102,7 +104,7 @@ class EfficientFormerV2(DenseBackbone):
     def _build_attention_block(self, index: int, expansion_ratio: int, drop_path: float) -> AttentionBlock:
         channels = self.variant.widths[index]
         stride = 2 if index == 2 else 1  # attention at 1/16 runs on the 1/32 grid
-        mixer = MapAttention(channels, self.norm_cfg, self.bias_grid, self.bias_resize, stride)
+        mixer = MapAttention(channels, self.norm_cfg, self.bias_grid, self.bias_resize, stride, self.attention_chunk)
         return AttentionBlock(channels, expansion_ratio, self.norm_cfg, drop_path, mixer)
 
     def _build_downsample(self, index: int) -> nn.Module | None:
@@ -110,5 +112,6 @@ class EfficientFormerV2(DenseBackbone):
             return None
         before, after = self.variant.widths[index - 1 : index + 1]
         if index == 3:
-            return DualPathDownsample(before, after, self.norm_cfg, 2 * self.bias_grid, self.bias_resize)
+            bias = 2 * self.bias_grid, self.bias_resize
+            return DualPathDownsample(before, after, self.norm_cfg, *bias, self.attention_chunk)
         return ConvNorm(before, after, self.norm_cfg, kernel_size=3, stride=2)

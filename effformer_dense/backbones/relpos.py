@@ -10,6 +10,8 @@ from which EfficientFormer takes it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,12 +67,67 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
     return resized.to(table.dtype)
 
 
-def expand_table(table: Tensor, stride: int = 1) -> Tensor:
-    """Look a table up for every (query, key) pair of its own grid.
+def signed_offsets(table: Tensor) -> Tensor:
+    """Mirror a table of absolute offsets about offset 0.
 
-    ``bias[n, q, k] = table[n, |dy|, |dx|]``. Mirrored about offset 0, the table becomes a map of signed
-    offsets in which the bias of every query is one (h, w) window: the windows are views, and only
-    their final copy touches all pairs. No index tensor exists, and the backward pass adds windows.
+    In the result the bias of one query for all keys is one (h, w) window: that of query (y, x) starts at
+    ``(h - 1 - y, w - 1 - x)``.
+
+    Args:
+        table: shape (heads, h, w).
+
+    Returns:
+        Shape (heads, 2h - 1, 2w - 1); entry ``(dy + h - 1, dx + w - 1)`` is ``table[:, |dy|, |dx|]``.
+    """
+    signed = torch.cat([table.flip(1), table[:, 1:]], dim=1)  # (heads, 2h - 1, w)
+    return torch.cat([signed.flip(2), signed[:, :, 1:]], dim=2)  # (heads, 2h - 1, 2w - 1)
+
+
+def expand_queries(signed: Tensor, size: tuple[int, int], stride: int, rows: slice, columns: slice) -> Tensor:
+    """Bias of a rectangle of queries for all keys, without an index tensor: windows are views, copied once.
+
+    Args:
+        signed: of :func:`signed_offsets`, shape (heads, 2h - 1, 2w - 1).
+        size: (h, w) of the keys.
+        stride: step between queries.
+        rows, columns: which queries, counted on the query grid; ``start`` and ``stop`` given.
+
+    Returns:
+        New tensor, shape (heads, rows * columns, h * w).
+    """
+    h, w = size
+    windows = signed.unfold(1, h, 1).unfold(2, w, 1)  # (heads, h, w, h, w); window a holds dy = a - (h - 1) + key
+    # Query y needs window h - 1 - y * stride: from the last query's window up, then turned round.
+    top, left = h - 1 - (rows.stop - 1) * stride, w - 1 - (columns.stop - 1) * stride
+    bottom, right = h - rows.start * stride, w - columns.start * stride
+    return windows[:, top:bottom:stride, left:right:stride].flip(1, 2).flatten(3, 4).flatten(1, 2)
+
+
+def fold_queries(
+    pairs: Tensor, signed: Tensor, size: tuple[int, int], stride: int, rows: slice, columns: slice
+) -> None:
+    """Adjoint of :func:`expand_queries`: add each query's window to its place in ``signed``, which is changed.
+
+    Columns of queries first, then rows: one addition per column and row, none per pair.
+
+    Args:
+        pairs: shape (heads, rows * columns, h * w).
+        signed: shape (heads, 2h - 1, 2w - 1).
+        size, stride, rows, columns: as in :func:`expand_queries`.
+    """
+    h, w = size
+    pairs = pairs.view(len(pairs), rows.stop - rows.start, columns.stop - columns.start, h, w)
+    stripes = signed.new_zeros(*pairs.shape[:2], h, 2 * w - 1)
+    for column, x in enumerate(range(columns.start, columns.stop)):
+        left = w - 1 - x * stride
+        stripes[..., left : left + w] += pairs[:, :, column]
+    for row, y in enumerate(range(rows.start, rows.stop)):
+        top = h - 1 - y * stride
+        signed[:, top : top + h] += stripes[:, row]
+
+
+def expand_table(table: Tensor, stride: int = 1) -> Tensor:
+    """Look a table up for every (query, key) pair of its own grid: ``bias[n, q, k] = table[n, |dy|, |dx|]``.
 
     Args:
         table: shape (heads, h, w).
@@ -79,13 +136,9 @@ def expand_table(table: Tensor, stride: int = 1) -> Tensor:
     Returns:
         Shape (heads, ceil(h / stride) * ceil(w / stride), h * w).
     """
-    heads, h, w = table.shape
-    signed = torch.cat([table.flip(1), table[:, 1:]], dim=1)  # (heads, 2h - 1, w): dy = -(h - 1) .. h - 1
-    signed = torch.cat([signed.flip(2), signed[:, :, 1:]], dim=2)  # (heads, 2h - 1, 2w - 1)
-    windows = signed.unfold(1, h, 1).unfold(2, w, 1)  # (heads, h, w, h, w); window a holds dy = a - (h - 1) + key
-    # Query y needs window h - 1 - y: run through the windows from the last one backwards.
-    windows = windows[:, (h - 1) % stride :: stride, (w - 1) % stride :: stride].flip(1, 2)
-    return windows.reshape(heads, -1, h * w)
+    h, w = table.shape[1:]
+    every = slice(0, -(-h // stride)), slice(0, -(-w // stride))
+    return expand_queries(signed_offsets(table), (h, w), stride, *every)
 
 
 def resize_matrix(table: Tensor, size: tuple[int, int], stride: int = 1) -> Tensor:
@@ -111,8 +164,48 @@ def resize_matrix(table: Tensor, size: tuple[int, int], stride: int = 1) -> Tens
     return F.interpolate(matrix[None], (queries, h * w), mode='bicubic', align_corners=False)[0]
 
 
-def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> Tensor:
-    """Bias of every (query, key) pair of a grid of ``size`` from a table of another grid.
+@dataclass(frozen=True)
+class BiasValues:
+    """What the bias of a grid of keys is computed from.
+
+    Attributes:
+        values: shape (n, 2h - 1, 2w - 1) of :func:`signed_offsets`, or with ``per_pair`` (n, Q, N).
+        size: (h, w) of the keys.
+        stride: step between queries in key cells.
+        per_pair: whether ``values`` holds one value per (query, key) pair.
+    """
+
+    values: Tensor
+    size: tuple[int, int]
+    stride: int = 1
+    per_pair: bool = False
+
+    @property
+    def query_size(self) -> tuple[int, int]:
+        return -(-self.size[0] // self.stride), -(-self.size[1] // self.stride)
+
+    def rectangle(self, rows: slice, columns: slice) -> Tensor:
+        """Bias of a rectangle of queries: new tensor (n, rows * columns, N)."""
+        if self.per_pair:
+            width = self.query_size[1]
+            return self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop].clone()
+        return expand_queries(self.values, self.size, self.stride, rows, columns)
+
+    def mixed(self, matrix: Tensor, offset: Tensor) -> BiasValues:
+        """The same after a mix of heads: ``matrix`` (n, n), ``offset`` (n,)."""
+        values = (matrix @ self.values.flatten(1) + offset[:, None]).view_as(self.values)
+        return replace(self, values=values)
+
+    def everything(self) -> Tensor:
+        """Bias of all queries: shape (n, Q, N)."""
+        if self.per_pair:
+            return self.values
+        height, width = self.query_size
+        return expand_queries(self.values, self.size, self.stride, slice(0, height), slice(0, width))
+
+
+def bias_values(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> BiasValues:
+    """What the bias of a grid of ``size`` is computed from, given a table of another grid.
 
     Args:
         table: shape (heads, R, R).
@@ -120,15 +213,20 @@ def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bi
         mode: one of :data:`RESIZE_MODES`.
         stride: step between queries.
 
-    Returns:
-        Shape (heads, ceil(h / stride) * ceil(w / stride), h * w).
-
     Raises:
         ValueError: unknown ``mode``.
     """
     if mode == 'matrix':
-        return resize_matrix(table, size, stride)
-    return expand_table(resize_table(table, size, mode), stride)
+        return BiasValues(resize_matrix(table, size, stride), size, stride, per_pair=True)
+    return BiasValues(signed_offsets(resize_table(table, size, mode)), size, stride)
+
+
+def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> Tensor:
+    """Bias of every (query, key) pair: shape (heads, ceil(h / stride) * ceil(w / stride), h * w).
+
+    Arguments and errors are those of :func:`bias_values`.
+    """
+    return bias_values(table, size, mode, stride).everything()
 
 
 def _absolute_offsets(length: int, stride: int, device: torch.device | None) -> Tensor:

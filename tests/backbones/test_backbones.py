@@ -217,7 +217,7 @@ def test_cache_is_used_bounded_and_not_saved(small: Variant) -> None:
             bias(5, width)
     assert len(bias._cache) <= 4
     assert set(net.state_dict()) == keys
-    assert bias(5, 6).requires_grad, 'with gradients on, nothing may come from the cache'
+    assert bias(5, 6).values.requires_grad, 'with gradients on, nothing may come from the cache'
 
 
 def test_table_of_another_grid_is_resized_on_loading(small: Variant) -> None:

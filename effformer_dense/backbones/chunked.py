@@ -1,0 +1,195 @@
+"""Attention with a bias, computed chunk by chunk of queries: the forward pass, and the backward pass that repeats it.
+
+Letters: ``B`` batch, ``n`` heads, ``Q`` queries, ``N`` keys, ``d`` key width, ``e`` value width, ``g`` images and
+``c`` queries of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from .relpos import BiasValues, fold_queries
+
+#: Scores (heads x queries x keys) of one chunk. On a CPU its two tiles should stay in a cache; elsewhere few launches
+#: count for more, and the limit only bounds memory (0.25 GB each in single precision).
+CHUNK_SCORES = {'cpu': 2**21}
+CHUNK_SCORES_ELSEWHERE = 2**26
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A rectangle of the query grid, in some images of the batch."""
+
+    images: slice
+    rows: slice
+    columns: slice
+    queries: slice
+
+    @property
+    def num_images(self) -> int:
+        return self.images.stop - self.images.start
+
+
+def queries_per_chunk(q: Tensor, k: Tensor, chunk: int) -> int:
+    limit = CHUNK_SCORES.get(q.device.type, CHUNK_SCORES_ELSEWHERE)
+    return chunk or max(1, limit // (k.shape[1] * k.shape[2]))
+
+
+def _chunks(batch: int, query_size: tuple[int, int], queries: int) -> Iterator[Chunk]:
+    """Cut a batch of query grids into equal parts: several images, or rows of one, or parts of a row."""
+    height, width = query_size
+    for images in _equal_parts(batch, queries // (height * width)):
+        for rows in _equal_parts(height, queries // width):
+            for columns in _equal_parts(width, queries):
+                first, last = rows.start * width + columns.start, (rows.stop - 1) * width + columns.stop
+                yield Chunk(images, rows, columns, slice(first, last))
+
+
+def _equal_parts(length: int, at_most: int) -> list[slice]:
+    parts = -(-length // min(length, max(1, at_most)))
+    edges = [length * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+class Operands:
+    """Operands of one call; scores are computed in single precision at least."""
+
+    def __init__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: BiasValues,
+        mix_scores: Tensor | None,
+        mix_weights: Tensor | None,
+        scale: float,
+    ) -> None:
+        self.q, self.k, self.v = q, k, v
+        self.dtype = torch.promote_types(q.dtype, torch.float32)
+        self.bias = replace(bias, values=bias.values.to(self.dtype))
+        self.scale = scale
+        # Scaling a mix of a few heads costs nothing, scaling all scores does.
+        self.mix_scores = None if mix_scores is None else mix_scores.to(self.dtype) * scale
+        self.mix_weights = None if mix_weights is None else mix_weights.to(self.dtype)
+
+    def chunks(self, chunk: int) -> Iterator[Chunk]:
+        return _chunks(self.q.shape[0], self.bias.query_size, queries_per_chunk(self.q, self.k, chunk))
+
+    def of(self, part: Chunk) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (g * n, c, d), keys (g * n, N, d) and values (g * n, N, e) of a chunk."""
+        queries = self.q[part.images, :, part.queries].flatten(0, 1)
+        return queries, self.k[part.images].flatten(0, 1), self.v[part.images].flatten(0, 1)
+
+    def probabilities(self, part: Chunk, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Softmax of the scores, and the products ``q @ k`` if they were mixed: each (g * n, c, N)."""
+        scores = self.bias.rectangle(part.rows, part.columns)  # (n, c, N)
+        if part.num_images > 1:
+            scores = scores.repeat(part.num_images, 1, 1)
+        if self.mix_scores is None and q.dtype == self.dtype:
+            return scores.baddbmm_(q, k.transpose(1, 2), alpha=self.scale).softmax(dim=2), None
+        products = torch.bmm(q, k.transpose(1, 2)).to(self.dtype)
+        if self.mix_scores is None:
+            return scores.add_(products, alpha=self.scale).softmax(dim=2), None
+        by_head = (part.num_images, len(self.mix_scores), -1)
+        mix = self.mix_scores.expand(part.num_images, -1, -1)
+        scores.view(by_head).baddbmm_(mix, products.view(by_head))
+        return scores.softmax(dim=2), products
+
+
+def attend_in_chunks(operands: Operands, chunk: int) -> Tensor:
+    """Forward pass: (B, n, Q, e), in memory as the values."""
+    out = empty_output(operands.q, operands.v)
+    for part in operands.chunks(chunk):
+        queries, keys, values = operands.of(part)
+        weights = _mix(operands.mix_weights, operands.probabilities(part, queries, keys)[0])
+        mixed = torch.bmm(weights.to(values.dtype), values)  # (g * n, c, e)
+        out[part.images, :, part.queries] = mixed.unflatten(0, (part.num_images, -1))
+    return out
+
+
+def _mix(matrix: Tensor | None, x: Tensor) -> Tensor:
+    """Mix the heads of (g * n, c, N)."""
+    if matrix is None:
+        return x
+    by_head = x.view(-1, len(matrix), x.shape[1] * x.shape[2])
+    return torch.bmm(matrix.expand(len(by_head), -1, -1), by_head).view_as(x)
+
+
+def _mix_gradient(gradient: Tensor, x: Tensor, heads: int) -> Tensor:
+    """Gradient of the matrix in ``gradient = d matrix @ x``, both (g * n, c, N): shape (n, n)."""
+    by_head = (-1, heads, x.shape[1] * x.shape[2])
+    return torch.bmm(gradient.view(by_head), x.view(by_head).transpose(1, 2)).sum(dim=0)
+
+
+class Gradients:
+    """Sums of gradients over the chunks, in the number type of the scores."""
+
+    def __init__(self, operands: Operands) -> None:
+        self.operands = operands
+        zeros = lambda x: torch.zeros_like(x, dtype=operands.dtype)  # noqa: E731
+        self.q, self.k, self.v = zeros(operands.q), zeros(operands.k), zeros(operands.v)
+        self.bias = torch.zeros_like(operands.bias.values, memory_format=torch.contiguous_format)
+        self.mix_scores = None if operands.mix_scores is None else zeros(operands.mix_scores)
+        self.mix_weights = None if operands.mix_weights is None else zeros(operands.mix_weights)
+
+    def add(self, part: Chunk, grad: Tensor) -> None:
+        """Add what one chunk of queries contributes; ``grad`` is that of the whole output."""
+        operands = self.operands
+        queries, keys, values = operands.of(part)
+        probabilities, products = operands.probabilities(part, queries, keys)
+        grad = grad[part.images, :, part.queries].flatten(0, 1)  # (g * n, c, e)
+        grad_weights = torch.bmm(grad, values.transpose(1, 2)).to(operands.dtype)  # (g * n, c, N)
+        weights = _mix(operands.mix_weights, probabilities)
+        self._into(self.v, part.images, torch.bmm(weights.to(grad.dtype).transpose(1, 2), grad))
+        if operands.mix_weights is not None:
+            self.mix_weights += _mix_gradient(grad_weights, probabilities, len(operands.mix_weights))
+            grad_weights = _mix(operands.mix_weights.T, grad_weights)
+        grad_scores = _softmax_backward(grad_weights, probabilities)
+        self._add_bias(part, grad_scores)
+        if operands.mix_scores is None:
+            grad_products = grad_scores.mul_(operands.scale)
+        else:
+            self.mix_scores += _mix_gradient(grad_scores, products, len(operands.mix_scores)) * operands.scale
+            grad_products = _mix(operands.mix_scores.T, grad_scores)
+        grad_products = grad_products.to(queries.dtype)
+        self._into(self.q[:, :, part.queries], part.images, torch.bmm(grad_products, keys))
+        self._into(self.k, part.images, torch.bmm(grad_products.transpose(1, 2), queries))
+
+    def results(self, bias: Tensor, mix_scores: Tensor | None, mix_weights: Tensor | None) -> tuple[Tensor, ...]:
+        def cast(total: Tensor | None, like: Tensor | None) -> Tensor:
+            return self.bias.new_empty(0) if like is None else total.to(like.dtype)
+
+        operands = self.operands
+        pairs = ((self.q, operands.q), (self.k, operands.k), (self.v, operands.v), (self.bias, bias))
+        return tuple(cast(*pair) for pair in (*pairs, (self.mix_scores, mix_scores), (self.mix_weights, mix_weights)))
+
+    @staticmethod
+    def _into(total: Tensor, images: slice, addend: Tensor) -> None:
+        total[images] += addend.unflatten(0, (images.stop - images.start, -1))
+
+    def _add_bias(self, part: Chunk, grad_scores: Tensor) -> None:
+        """Sum over images; then per pair, or each query's window to its place among the signed offsets."""
+        grid = self.operands.bias
+        total = grad_scores.unflatten(0, (part.num_images, -1)).sum(0) if part.num_images > 1 else grad_scores
+        if grid.per_pair:
+            self.bias[:, part.queries] += total
+        else:
+            fold_queries(total, self.bias, grid.size, grid.stride, part.rows, part.columns)
+
+
+def _softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
+    inner = (grad * probabilities).sum(dim=2, keepdim=True)
+    return grad.sub_(inner).mul_(probabilities)
+
+
+def empty_output(q: Tensor, v: Tensor) -> Tensor:
+    """Empty (B, n, Q, e), tokens first or channels first in memory as ``v`` is."""
+    batch, heads, queries, width = *q.shape[:3], v.shape[3]
+    if v.stride(3) == 1:
+        return v.new_empty(batch, queries, heads, width).transpose(1, 2)
+    return v.new_empty(batch, heads, width, queries).transpose(2, 3)

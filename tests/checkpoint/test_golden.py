@@ -24,10 +24,11 @@ def _variant(case: str) -> Variant:
 def _compare(net: torch.nn.Module, golden: ModuleType, name: str) -> None:
     """Largest deviation under 1e-4 of each stage's standard deviation, plus rounding.
 
-    The stored values are float32 results rounded to six decimals. Where a random network amplifies float32 rounding
-    beyond that (only stage 4 of `official_imagenet_v2_s2`, whose values have a standard deviation of 246), the
-    amplified rounding is measured here, as the distance of our own float32 result from float64.
+    The stored values are float32 results rounded to six decimals. A random network can amplify float32 rounding beyond
+    that: the stored stage 4 of `official_imagenet_v2_s2` (standard deviation 246) lies 2.6e-4 of it away from what
+    float64 gives, ours 0.1e-4. So ours is held to float64 everywhere, and to the stored values as far as those are.
     """
+    allowed = 3e-4 if name == 'official_imagenet_v2_s2' else 1e-4
     expected = json.loads((SHARED / 'golden' / 'features' / f'{name}.json').read_text())
     exact = build(net.variant, bias_grid=net.bias_grid, bias_resize=net.bias_resize, out_norm=bool(net.out_norms))
     exact.load_state_dict(net.state_dict())
@@ -39,10 +40,9 @@ def _compare(net: torch.nn.Module, golden: ModuleType, name: str) -> None:
         for feature, precise, stage in zip(features, reference, stages, strict=True):
             assert list(feature.shape) == stage['shape']
             values, truth = golden.samples(feature.numpy()), golden.samples(precise.numpy())
-            amplified = np.abs(values - truth).max() if name == 'official_imagenet_v2_s2' else 0.0
-            rounding = amplified + 1e-6
+            assert np.abs(values - truth).max() < 1e-4 * stage['std'] + 1e-6, (size, stage['shape'])
             deviation = np.abs(values - np.array(stage['samples'])).max()
-            assert deviation < 1e-4 * stage['std'] + rounding, (size, stage['shape'])
+            assert deviation < allowed * stage['std'] + 1e-6, (size, stage['shape'])
             assert float(feature.mean()) == pytest.approx(stage['mean'], abs=1e-4 * stage['std'])
             assert float(feature.std()) == pytest.approx(stage['std'], rel=1e-3)
 

@@ -126,12 +126,16 @@ class DenseBackbone(BaseModule):
             ValueError: wrong shape, a side under 32 px, or, on a CPU, values that are not finite.
         """
         _check_images(images)
-        x = self.stem(images)
+        on_cpu = images.device.type == 'cpu'
+        # CPU convolutions are fastest on channels-last maps. Returned ones are not: mmcv's RoIAlign, for one, reads any
+        # memory as if channels came first.
+        x = self.stem(images.contiguous(memory_format=torch.channels_last) if on_cpu else images)
         outputs = []
         for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
             x = stage(x)
             if index in self.out_indices:
-                outputs.append(self.out_norms[str(index)](x) if self.out_norms else x)
+                output = self.out_norms[str(index)](x) if self.out_norms else x
+                outputs.append(output.contiguous() if on_cpu else output)
         return tuple(outputs)
 
     def train(self, mode: bool = True) -> DenseBackbone:

@@ -43,14 +43,15 @@ def queries_per_chunk(q: Tensor, k: Tensor, chunk: int) -> int:
 def _chunks(batch: int, query_size: tuple[int, int], queries: int) -> Iterator[Chunk]:
     """Cut a batch of query grids into equal parts: several images, or rows of one, or parts of a row."""
     height, width = query_size
-    for images in _equal_parts(batch, queries // (height * width)):
-        for rows in _equal_parts(height, queries // width):
-            for columns in _equal_parts(width, queries):
+    for images in equal_parts(batch, queries // (height * width)):
+        for rows in equal_parts(height, queries // width):
+            for columns in equal_parts(width, queries):
                 first, last = rows.start * width + columns.start, (rows.stop - 1) * width + columns.stop
                 yield Chunk(images, rows, columns, slice(first, last))
 
 
-def _equal_parts(length: int, at_most: int) -> list[slice]:
+def equal_parts(length: int, at_most: int) -> list[slice]:
+    """Cut ``length`` into the fewest parts of equal size (to one) with ``at_most`` each, at least 1."""
     parts = -(-length // min(length, max(1, at_most)))
     edges = [length * part // parts for part in range(parts + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

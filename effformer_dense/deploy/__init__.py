@@ -1,0 +1,5 @@
+"""Making trained models fit for use: :func:`fuse`."""
+
+from .fuse import fuse
+
+__all__ = ['fuse']

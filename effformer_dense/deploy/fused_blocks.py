@@ -1,0 +1,72 @@
+"""Blocks of fused backbones, on maps (B, C, H, W)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..backbones.chunked import equal_parts
+from ..backbones.layers import ConvMlp
+
+#: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache, and in memory
+#: that the allocator reuses: blocks of 32 MiB and more would be fetched from the system, page by page, every time.
+STRIP_VALUES = 2**20
+
+
+class ConvBranch(nn.Module):
+    """Residual branch: ``x + scale(mixer(x))``."""
+
+    def __init__(self, mixer: nn.Module, scale: nn.Module) -> None:
+        super().__init__()
+        self.mixer = mixer
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale(self.mixer(x))
+
+
+class FusedMlp(nn.Module):
+    """An MLP block with its residual; with ``pooling`` preceded by V1's pooling and its residual.
+
+    On a CPU it runs strip by strip, each with the rows beside it that 3 x 3 neighbourhoods reach.
+
+    Args:
+        mlp: the MLP, its norms folded.
+        scale: layer scale that could not be folded, or identity.
+        pooling: layer scale of the pooling branch, shape (C,).
+    """
+
+    def __init__(self, mlp: ConvMlp, scale: nn.Module, pooling: Tensor | None = None) -> None:
+        super().__init__()
+        self.mlp = mlp
+        self.scale = scale
+        self.register_buffer('pooling', None if pooling is None else pooling.detach()[:, None, None])
+        self.halo = int(pooling is not None or mlp.mid is not None)
+        self.hidden = (mlp.fc1 if isinstance(mlp.fc1, nn.Conv2d) else mlp.fc1.conv).out_channels
+        # A norm over the whole map has no strips.
+        self.in_strips = all(layer is None or isinstance(layer, nn.Conv2d) for layer in (mlp.fc1, mlp.mid, mlp.fc2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        if not self.in_strips or x.device.type != 'cpu' or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return self._rows(x, 0, height)
+        out = torch.empty_like(x)
+        for images in equal_parts(batch, STRIP_VALUES // (self.hidden * height * width)):
+            for rows in equal_parts(height, STRIP_VALUES // (self.hidden * width)):
+                out[images, :, rows] = self._rows(x[images], rows.start, rows.stop)
+        return out
+
+    def _rows(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Rows ``start`` to ``stop`` of the result."""
+        above, below = max(start - self.halo, 0), min(stop + self.halo, x.shape[2])
+        x = x[:, :, above:below]
+        keep = slice(start - above, stop - above)
+        if self.pooling is not None:
+            pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
+            x = torch.lerp(x[:, :, keep], pooled[:, :, keep], self.pooling)
+            return x + self.scale(self.mlp(x))
+        hidden = self.mlp.activation(self.mlp.fc1(x))
+        if self.mlp.mid is not None:
+            hidden = self.mlp.activation(self.mlp.mid(hidden)[:, :, keep])
+        return x[:, :, keep] + self.scale(self.mlp.fc2(hidden))

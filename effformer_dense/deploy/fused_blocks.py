@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..backbones.chunked import equal_parts
 from ..backbones.layers import ConvMlp
 
-#: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache, and in memory
-#: that the allocator reuses: blocks of 32 MiB and more would be fetched from the system, page by page, every time.
+#: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache and in
+#: memory that the allocator reuses. Blocks of 32 MiB and more come from the system, page by page, every time.
 STRIP_VALUES = 2**20
 
 

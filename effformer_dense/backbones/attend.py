@@ -1,16 +1,16 @@
-"""Attention with a relative-position bias: which way it is computed, and its operators.
+"""Attention with a relative-position bias: which way it is computed.
 
-Letters: ``B`` batch, ``n`` heads, ``Q`` queries, ``N`` keys, ``d`` key width, ``e`` value width.
+Letters: ``B`` batch, ``n`` heads, ``h, w`` grid of keys, ``h', w'`` grid of queries, ``d`` key width, ``e``
+value width.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .chunked import Gradients, Operands, attend_in_chunks, empty_output, queries_per_chunk
+from .chunked import Operands, attend_in_chunks, attend_in_chunks_backward, queries_per_chunk
 from .relpos import BiasValues
 
 
@@ -31,28 +31,27 @@ def attend(
     standard operators only, where a graph is exported.
 
     Args:
-        q, k, v: shapes (B, n, Q, d), (B, n, N, d), (B, n, N, e).
+        q, k, v: shapes (B, h', w', n, d), (B, h, w, n, d), (B, h, w, n, e).
         bias: added after ``mix_scores``.
         scale: factor of the products.
         mix_scores, mix_weights: talking heads, shape (n, n), both or none.
         chunk: queries per chunk; None for as many as :func:`.chunked.queries_per_chunk` finds good.
 
     Returns:
-        Shape (B, n, Q, e); in chunks, laid out in memory as ``v``.
+        Shape (B, h', w', n, e); in chunks, laid out in memory as ``v``.
     """
-    if _is_exporting() or (torch.is_grad_enabled() and _fits_one_chunk(q, k, chunk)):
+    if is_exporting() or (torch.is_grad_enabled() and _fits_one_chunk(q, k, chunk)):
         return _attend_whole(q, k, v, bias, scale, mix_scores, mix_weights)
-    geometry = (*bias.size, bias.stride, bias.per_pair)
-    return torch.ops.effformer_dense.attend(q, k, v, bias.values, mix_scores, mix_weights, *geometry, scale, chunk or 0)
+    options = bias.stride, bias.per_pair, scale, chunk or 0
+    return _ChunkedAttention.apply(q, k, v, bias.values, mix_scores, mix_weights, options)
 
 
 def _fits_one_chunk(q: Tensor, k: Tensor, chunk: int | None) -> bool:
-    if torch.compiler.is_compiling():
-        return False  # whatever depends on a size is compiled once per answer
-    return q.shape[0] * q.shape[2] <= queries_per_chunk(q, k, chunk or 0)
+    return q.shape[:3].numel() <= (chunk or queries_per_chunk(k))
 
 
-def _is_exporting() -> bool:
+def is_exporting() -> bool:
+    """Whether a graph is recorded that must hold nothing but standard operators."""
     exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
     return torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or exporting()
 
@@ -66,105 +65,52 @@ def _attend_whole(
     mix_scores: Tensor | None,
     mix_weights: Tensor | None,
 ) -> Tensor:
+    grid = q.shape[1:3]
+    q, k, v = (x.flatten(1, 2).transpose(1, 2) for x in (q, k, v))  # (B, n, tokens, width)
     scores = q @ k.transpose(2, 3) * scale  # (B, n, Q, N)
     if mix_scores is not None:
         scores = _mix(mix_scores, scores)
     weights = (scores + bias.everything()).softmax(dim=3)
     if mix_weights is not None:
         weights = _mix(mix_weights, weights)
-    return weights.to(v.dtype) @ v
+    return (weights.to(v.dtype) @ v).transpose(1, 2).unflatten(1, grid)
 
 
 def _mix(matrix: Tensor, x: Tensor) -> Tensor:
     return (matrix.to(x.dtype) @ x.flatten(2)).unflatten(2, x.shape[2:])
 
 
-@torch.library.custom_op('effformer_dense::attend', mutates_args=())
-def _attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    bias: Tensor,
-    mix_scores: Tensor | None,
-    mix_weights: Tensor | None,
-    height: int,
-    width: int,
-    stride: int,
-    per_pair: bool,
-    scale: float,
-    chunk: int,
-) -> Tensor:
-    grid = BiasValues(bias, (height, width), stride, per_pair)
-    with _no_autocast(q):
-        return attend_in_chunks(Operands(q, k, v, grid, mix_scores, mix_weights, scale), chunk)
+class _ChunkedAttention(torch.autograd.Function):
+    """Keeps the operands alone; the backward pass computes everything else again."""
 
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor,
+        mix_scores: Tensor | None,
+        mix_weights: Tensor | None,
+        options: tuple[int, bool, float, int],
+    ) -> Tensor:
+        tensors = q, k, v, bias, mix_scores, mix_weights
+        ctx.save_for_backward(*tensors)
+        ctx.options = options
+        *geometry, chunk = options
+        with torch.autocast(q.device.type, enabled=False):
+            return attend_in_chunks(Operands(*tensors, *geometry), chunk)
 
-@torch.library.custom_op('effformer_dense::attend_backward', mutates_args=())
-def _attend_backward(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    bias: Tensor,
-    mix_scores: Tensor | None,
-    mix_weights: Tensor | None,
-    height: int,
-    width: int,
-    stride: int,
-    per_pair: bool,
-    scale: float,
-    chunk: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v, bias and the two mixes (empty tensors where there is no mix)."""
-    grid = BiasValues(bias, (height, width), stride, per_pair)
-    with _no_autocast(q):
-        operands = Operands(q, k, v, grid, mix_scores, mix_weights, scale)
-        gradients = Gradients(operands)
-        for part in operands.chunks(chunk):
-            gradients.add(part, grad)
-    return gradients.results(bias, mix_scores, mix_weights)
-
-
-def _no_autocast(like: Tensor) -> AbstractContextManager:
-    return torch.autocast(like.device.type, enabled=False)
-
-
-@_attend.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, *_: object) -> Tensor:
-    return empty_output(q, v)
-
-
-@_attend_backward.register_fake
-def _(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    bias: Tensor,
-    mix_scores: Tensor | None,
-    mix_weights: Tensor | None,
-    *_: object,
-) -> tuple[Tensor, ...]:
-    dtype = torch.promote_types(q.dtype, torch.float32)
-    empty = bias.new_empty(0, dtype=dtype)
-    mixes = [empty if mix is None else torch.empty_like(mix) for mix in (mix_scores, mix_weights)]
-    return (
-        *(torch.empty_like(x) for x in (q, k, v)),
-        torch.empty_like(bias, memory_format=torch.contiguous_format),
-        *mixes,
-    )
-
-
-def _keep_operands(ctx, inputs: tuple, output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:6])
-    ctx.geometry = inputs[6:]
-
-
-def _differentiate(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    operands = ctx.saved_tensors
-    gradients = torch.ops.effformer_dense.attend_backward(grad, *operands, *ctx.geometry)
-    found = [None if operand is None else gradient for operand, gradient in zip(operands, gradients, strict=True)]
-    return (*found, *(None for _ in ctx.geometry))
-
-
-_attend.register_autograd(_differentiate, setup_context=_keep_operands)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        *geometry, chunk = ctx.options
+        with torch.autocast(grad.device.type, enabled=False):
+            found = attend_in_chunks_backward(Operands(*tensors, *geometry), chunk, grad)
+        # From the number type of the sums to that of each operand.
+        cast = (
+            None if tensor is None else gradient.to(tensor.dtype)
+            for tensor, gradient in zip(tensors, found, strict=True)
+        )
+        return (*cast, None)

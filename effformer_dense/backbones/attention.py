@@ -1,6 +1,10 @@
 """The three attention blocks of the family and the bias module they share.
 
-Letters: ``B`` batch, ``n`` heads, ``N`` key tokens, ``Q`` query tokens, ``d`` key width, ``e`` value width.
+Letters: ``B`` batch, ``n`` heads, ``h, w`` grid of keys, ``h', w'`` grid of queries, ``d`` key width, ``e``
+value width.
+
+``torch.compile`` leaves the attention blocks as they are: it cannot make chunks of sizes it does not know, and
+reasoning about the products of such sizes took it more than ten minutes (torch 2.11).
 """
 
 from __future__ import annotations
@@ -38,22 +42,26 @@ class RelativePositionBias(nn.Module):
         self.query_stride = query_stride
         self._cache: dict[tuple, tuple[Tensor, BiasValues]] = {}
 
-    def forward(self, height: int, width: int) -> BiasValues:
-        """What the bias of ``height x width`` keys is computed from."""
-        if torch.is_grad_enabled() or self.training or self.table.device.type != 'cpu' or _is_tracing():
+    def forward(self, height: int, width: int, mix: nn.Conv2d | None = None) -> BiasValues:
+        """What the bias of ``height x width`` keys is computed from, after a ``mix`` of heads by a 1x1 convolution."""
+        table = self.table
+        if mix is not None:
+            # On the table, where it costs nothing: resizing and looking up keep constants and sums.
+            table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
+        if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or _is_tracing():
             self._cache.clear()
-            return self._compute(height, width)
-        key = (height, width, self.table.dtype)
+            return self._compute(table, height, width)
+        key = (height, width, table.dtype)
         hit = self._cache.pop(key, None)
-        if hit is None or not torch.equal(hit[0], self.table):
-            hit = (self.table.detach().clone(), self._compute(height, width))
+        if hit is None or not torch.equal(hit[0], table):
+            hit = (table.detach().clone(), self._compute(table, height, width))
         self._cache[key] = hit  # last used, last in order
         if len(self._cache) > self._CACHED_SIZES:
             self._cache.pop(next(iter(self._cache)))
         return hit[1]
 
-    def _compute(self, height: int, width: int) -> BiasValues:
-        return bias_values(self.table, (height, width), self.resize, self.query_stride)
+    def _compute(self, table: Tensor, height: int, width: int) -> BiasValues:
+        return bias_values(table, (height, width), self.resize, self.query_stride)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Resize a table that was learned on another grid, then load as usual."""
@@ -102,12 +110,14 @@ class TokenAttention(nn.Module):
         self.proj = nn.Linear(num_heads * value_dim, channels)
         self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
 
-    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        """Tokens (B, N, C) of a grid of ``size`` with N cells, to the same shape."""
-        qkv = self.qkv(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, n, N, 2d + e)
-        q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=3)
-        mixed = attend(q, k, v, self.bias(*size), self.key_dim**-0.5, chunk=self.chunk)  # (B, n, N, e)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+    @torch.compiler.disable
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Grid of tokens (B, h, w, C) to the same shape."""
+        qkv = self.qkv(tokens).unflatten(3, (self.num_heads, -1))  # (B, h, w, n, 2d + e)
+        q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=4)
+        bias = self.bias(*tokens.shape[1:3])
+        mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, h, w, n, e)
+        return self.proj(mixed.flatten(3))
 
 
 class MapAttention(nn.Module):
@@ -156,6 +166,7 @@ class MapAttention(nn.Module):
         self.proj = ConvNorm(width, channels, norm_cfg)
         self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
 
+    @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         size = x.shape[2:]
@@ -164,16 +175,16 @@ class MapAttention(nn.Module):
         h, w = x.shape[2:]
         values = self.v(x)
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
-        mix_scores, mix_weights = (conv.weight[:, :, 0, 0] for conv in (self.talking_head1, self.talking_head2))
-        bias = self.bias(h, w).mixed(mix_scores, self.talking_head1.bias)
-        mixed = attend(q, k, v, bias, self.key_dim**-0.5, mix_scores, mix_weights, self.chunk)  # (B, n, N, e)
+        mixes = (conv.weight[:, :, 0, 0] for conv in (self.talking_head1, self.talking_head2))
+        bias = self.bias(h, w, mix=self.talking_head1)
+        mixed = attend(q, k, v, bias, self.key_dim**-0.5, *mixes, self.chunk)  # (B, h, w, n, e)
         # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
-        everywhere = self.talking_head2.bias[:, None, None] * v.sum(dim=2, keepdim=True, dtype=torch.float32)
-        mixed = mixed + everywhere.to(mixed.dtype)
-        out = mixed.transpose(2, 3).reshape(values.shape) + self.v_local(values)
+        everywhere = self.talking_head2.bias[:, None] * v.sum(dim=(1, 2), keepdim=True, dtype=torch.float32)
+        out = _join_heads(mixed + everywhere.to(mixed.dtype)) + self.v_local(values)
         if self.stride_conv is not None:
-            out = F.interpolate(out, scale_factor=self.stride, mode='bilinear', align_corners=False)
-            out = out[:, :, : size[0], : size[1]]
+            size_above = (self.stride * h, self.stride * w)
+            out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
+            out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
         return self.proj(self.activation(out))
 
 
@@ -225,15 +236,14 @@ class DownsamplingAttention(nn.Module):
         self.proj = ConvNorm(width, out_channels, norm_cfg)
         self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize, query_stride=2)
 
+    @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', ceil(H / 2), ceil(W / 2))."""
         values = self.v(x)
-        local = self.v_local(values)  # (B, n * e, ceil(H / 2), ceil(W / 2))
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
         bias = self.bias(*x.shape[2:])
-        mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, n, Q, e)
-        mixed = mixed.transpose(2, 3).reshape(local.shape)
-        return self.proj(self.activation(mixed + local))
+        mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, h', w', n, e)
+        return self.proj(self.activation(_join_heads(mixed) + self.v_local(values)))
 
 
 class DualPathDownsample(nn.Module):
@@ -257,8 +267,13 @@ class DualPathDownsample(nn.Module):
 
 
 def _split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """(B, n * d, h, w) to (B, n, h * w, d)."""
-    return x.flatten(2).unflatten(1, (num_heads, -1)).transpose(2, 3)
+    """Map (B, n * d, h, w) to grid (B, h, w, n, d)."""
+    return x.unflatten(1, (num_heads, -1)).permute(0, 3, 4, 1, 2)
+
+
+def _join_heads(grid: Tensor) -> Tensor:
+    """Grid (B, h, w, n, e) to map (B, n * e, h, w)."""
+    return grid.permute(0, 3, 4, 1, 2).flatten(1, 2)
 
 
 def _is_tracing() -> bool:

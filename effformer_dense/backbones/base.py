@@ -134,8 +134,9 @@ class DenseBackbone(BaseModule):
         for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
             x = stage(x)
             if index in self.out_indices:
-                output = self.out_norms[str(index)](x) if self.out_norms else x
-                outputs.append(output.contiguous() if on_cpu else output)
+                # Before the norm: torch 2.11's group norm crashes on channels-last maps that want no gradient.
+                output = x.contiguous() if on_cpu else x
+                outputs.append(self.out_norms[str(index)](output) if self.out_norms else output)
         return tuple(outputs)
 
     def train(self, mode: bool = True) -> DenseBackbone:

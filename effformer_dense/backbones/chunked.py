@@ -1,13 +1,13 @@
 """Attention with a bias, computed chunk by chunk of queries: the forward pass, and the backward pass that repeats it.
 
 Letters: ``B`` batch, ``n`` heads, ``Q`` queries, ``N`` keys, ``d`` key width, ``e`` value width, ``g`` images and
-``c`` queries of a chunk.
+``c`` queries of a chunk. Operands come as grids (B, rows, columns, n, width).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -35,9 +35,10 @@ class Chunk:
         return self.images.stop - self.images.start
 
 
-def queries_per_chunk(q: Tensor, k: Tensor, chunk: int) -> int:
-    limit = CHUNK_SCORES.get(q.device.type, CHUNK_SCORES_ELSEWHERE)
-    return chunk or max(1, limit // (k.shape[1] * k.shape[2]))
+def queries_per_chunk(k: Tensor) -> int:
+    """How many queries to take at once for the keys ``k`` (B, h, w, n, d): a chunk then holds :data:`CHUNK_SCORES`."""
+    _, height, width, heads, _ = k.shape
+    return max(1, CHUNK_SCORES.get(k.device.type, CHUNK_SCORES_ELSEWHERE) // (heads * height * width))
 
 
 def _chunks(batch: int, query_size: tuple[int, int], queries: int) -> Iterator[Chunk]:
@@ -65,21 +66,25 @@ class Operands:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        bias: BiasValues,
+        bias: Tensor,
         mix_scores: Tensor | None,
         mix_weights: Tensor | None,
+        stride: int,
+        per_pair: bool,
         scale: float,
     ) -> None:
-        self.q, self.k, self.v = q, k, v
+        self.grids = q, k, v
+        self.q, self.k, self.v = (_tokens(grid) for grid in self.grids)
         self.dtype = torch.promote_types(q.dtype, torch.float32)
-        self.bias = replace(bias, values=bias.values.to(self.dtype))
+        self.bias = BiasValues(bias.to(self.dtype), tuple(k.shape[1:3]), stride, per_pair)
         self.scale = scale
         # Scaling a mix of a few heads costs nothing, scaling all scores does.
         self.mix_scores = None if mix_scores is None else mix_scores.to(self.dtype) * scale
         self.mix_weights = None if mix_weights is None else mix_weights.to(self.dtype)
 
     def chunks(self, chunk: int) -> Iterator[Chunk]:
-        return _chunks(self.q.shape[0], self.bias.query_size, queries_per_chunk(self.q, self.k, chunk))
+        """Parts with ``chunk`` queries at most; 0 for :func:`queries_per_chunk`."""
+        return _chunks(len(self.q), self.bias.query_size, chunk or queries_per_chunk(self.grids[1]))
 
     def of(self, part: Chunk) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (g * n, c, d), keys (g * n, N, d) and values (g * n, N, e) of a chunk."""
@@ -103,14 +108,28 @@ class Operands:
 
 
 def attend_in_chunks(operands: Operands, chunk: int) -> Tensor:
-    """Forward pass: (B, n, Q, e), in memory as the values."""
-    out = empty_output(operands.q, operands.v)
+    """Forward pass: grid (B, rows, columns, n, e) of the queries, in memory as the values."""
+    grid = empty_output(operands.grids[0], operands.grids[2])
+    out = _tokens(grid)
     for part in operands.chunks(chunk):
         queries, keys, values = operands.of(part)
         weights = _mix(operands.mix_weights, operands.probabilities(part, queries, keys)[0])
         mixed = torch.bmm(weights.to(values.dtype), values)  # (g * n, c, e)
         out[part.images, :, part.queries] = mixed.unflatten(0, (part.num_images, -1))
-    return out
+    return grid
+
+
+def attend_in_chunks_backward(operands: Operands, chunk: int, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Gradients of q, k, v, bias and the two mixes, given that of the result."""
+    gradients, grad = Gradients(operands), _tokens(grad)
+    for part in operands.chunks(chunk):
+        gradients.add(part, grad)
+    return gradients.results()
+
+
+def _tokens(grid: Tensor) -> Tensor:
+    """(B, rows, columns, n, width) to (B, n, rows * columns, width), a view of what was a map or a linear output."""
+    return grid.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
 def _mix(matrix: Tensor | None, x: Tensor) -> Tensor:
@@ -132,11 +151,12 @@ class Gradients:
 
     def __init__(self, operands: Operands) -> None:
         self.operands = operands
-        zeros = lambda x: torch.zeros_like(x, dtype=operands.dtype)  # noqa: E731
-        self.q, self.k, self.v = zeros(operands.q), zeros(operands.k), zeros(operands.v)
-        self.bias = torch.zeros_like(operands.bias.values, memory_format=torch.contiguous_format)
-        self.mix_scores = None if operands.mix_scores is None else zeros(operands.mix_scores)
-        self.mix_weights = None if operands.mix_weights is None else zeros(operands.mix_weights)
+        zeros = lambda x: None if x is None else torch.zeros_like(x, dtype=operands.dtype)  # noqa: E731
+        self.grids = tuple(zeros(grid) for grid in operands.grids)
+        self.q, self.k, self.v = (_tokens(grid) for grid in self.grids)
+        self.bias, self.mix_scores, self.mix_weights = map(
+            zeros, (operands.bias.values, operands.mix_scores, operands.mix_weights)
+        )
 
     def add(self, part: Chunk, grad: Tensor) -> None:
         """Add what one chunk of queries contributes; ``grad`` is that of the whole output."""
@@ -161,13 +181,9 @@ class Gradients:
         self._into(self.q[:, :, part.queries], part.images, torch.bmm(grad_products, keys))
         self._into(self.k, part.images, torch.bmm(grad_products.transpose(1, 2), queries))
 
-    def results(self, bias: Tensor, mix_scores: Tensor | None, mix_weights: Tensor | None) -> tuple[Tensor, ...]:
-        def cast(total: Tensor | None, like: Tensor | None) -> Tensor:
-            return self.bias.new_empty(0) if like is None else total.to(like.dtype)
-
-        operands = self.operands
-        pairs = ((self.q, operands.q), (self.k, operands.k), (self.v, operands.v), (self.bias, bias))
-        return tuple(cast(*pair) for pair in (*pairs, (self.mix_scores, mix_scores), (self.mix_weights, mix_weights)))
+    def results(self) -> tuple[Tensor | None, ...]:
+        """In the order of the operands; gradients of q, k and v as grids."""
+        return *self.grids, self.bias, self.mix_scores, self.mix_weights
 
     @staticmethod
     def _into(total: Tensor, images: slice, addend: Tensor) -> None:
@@ -189,8 +205,8 @@ def _softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def empty_output(q: Tensor, v: Tensor) -> Tensor:
-    """Empty (B, n, Q, e), tokens first or channels first in memory as ``v`` is."""
-    batch, heads, queries, width = *q.shape[:3], v.shape[3]
-    if v.stride(3) == 1:
-        return v.new_empty(batch, queries, heads, width).transpose(1, 2)
-    return v.new_empty(batch, heads, width, queries).transpose(2, 3)
+    """Empty grid (B, rows, columns, n, e) of the queries, channels last or first in memory as ``v`` is."""
+    (batch, rows, columns, heads, _), width = q.shape, v.shape[4]
+    if v.stride(4) == 1:
+        return v.new_empty(batch, rows, columns, heads, width)
+    return v.new_empty(batch, heads, width, rows, columns).permute(0, 3, 4, 1, 2)

@@ -32,7 +32,7 @@ class PoolingBlock(nn.Module):
 
 
 class TokenMlp(nn.Module):
-    """Two linear layers on tokens (B, N, C)."""
+    """Two linear layers on tokens (..., C)."""
 
     def __init__(self, channels: int, expansion_ratio: int) -> None:
         super().__init__()
@@ -61,11 +61,10 @@ class TokenBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = tuple(x.shape[2:])
-        mixed = self.token_mixer(self.norm1(_to_tokens(x)), size)
-        x = x + self.drop_path(self.layer_scale_1(_to_map(mixed, size)))
+        mixed = self.token_mixer(self.norm1(_to_tokens(x)))
+        x = x + self.drop_path(self.layer_scale_1(_to_map(mixed)))
         hidden = self.mlp(self.norm2(_to_tokens(x)))
-        return x + self.drop_path(self.layer_scale_2(_to_map(hidden, size)))
+        return x + self.drop_path(self.layer_scale_2(_to_map(hidden)))
 
 
 @MODELS.register_module()
@@ -137,10 +136,10 @@ class EfficientFormerV1(DenseBackbone):
 
 
 def _to_tokens(x: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, H * W, C)."""
-    return x.flatten(2).transpose(1, 2)
+    """Map (B, C, H, W) to grid of tokens (B, H, W, C)."""
+    return x.permute(0, 2, 3, 1)
 
 
-def _to_map(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H * W, C) to (B, C, H, W)."""
-    return tokens.transpose(1, 2).unflatten(2, size)
+def _to_map(tokens: Tensor) -> Tensor:
+    """Grid of tokens (B, H, W, C) to map (B, C, H, W)."""
+    return tokens.permute(0, 3, 1, 2)

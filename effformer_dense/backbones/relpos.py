@@ -10,7 +10,7 @@ from which EfficientFormer takes it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -55,8 +55,7 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
     Raises:
         ValueError: unknown ``mode``.
     """
-    if mode not in TABLE_MODES:
-        raise ValueError(f'mode must be one of {", ".join(TABLE_MODES)}; got {mode!r}.')
+    _check_mode(mode)
     if tuple(table.shape[-2:]) == tuple(size):
         return table
     values = table.to(torch.promote_types(table.dtype, torch.float32))
@@ -191,11 +190,6 @@ class BiasValues:
             return self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop].clone()
         return expand_queries(self.values, self.size, self.stride, rows, columns)
 
-    def mixed(self, matrix: Tensor, offset: Tensor) -> BiasValues:
-        """The same after a mix of heads: ``matrix`` (n, n), ``offset`` (n,)."""
-        values = (matrix @ self.values.flatten(1) + offset[:, None]).view_as(self.values)
-        return replace(self, values=values)
-
     def everything(self) -> Tensor:
         """Bias of all queries: shape (n, Q, N)."""
         if self.per_pair:
@@ -218,7 +212,20 @@ def bias_values(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', str
     """
     if mode == 'matrix':
         return BiasValues(resize_matrix(table, size, stride), size, stride, per_pair=True)
-    return BiasValues(signed_offsets(resize_table(table, size, mode)), size, stride)
+    return BiasValues(_resize_signed(table, size, mode), size, stride)
+
+
+def _resize_signed(table: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """``signed_offsets(resize_table(table, size, mode))`` as two products: mirrored weights give mirrored values."""
+    _check_mode(mode)
+    values = table.to(torch.promote_types(table.dtype, torch.float32))
+    with torch.autocast(table.device.type, enabled=False):
+        rows, columns = (
+            _signed_weights(source, target, mode, values) for source, target in zip(table.shape[1:], size, strict=True)
+        )
+        halfway = torch.bmm(rows.expand(len(table), -1, -1), values)  # (heads, 2h - 1, R)
+        signed = torch.bmm(halfway, columns.T.expand(len(table), -1, -1))  # (heads, 2h - 1, 2w - 1)
+    return signed.to(table.dtype)
 
 
 def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> Tensor:
@@ -227,6 +234,11 @@ def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bi
     Arguments and errors are those of :func:`bias_values`.
     """
     return bias_values(table, size, mode, stride).everything()
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in TABLE_MODES:
+        raise ValueError(f'mode must be one of {", ".join(TABLE_MODES)}; got {mode!r}.')
 
 
 def _absolute_offsets(length: int, stride: int, device: torch.device | None) -> Tensor:
@@ -250,3 +262,9 @@ def _interpolation_matrix(source: int, target: int, mode: str, like: Tensor) -> 
     # Taps past an edge count for the edge sample.
     sample = (position.floor().long()[:, None] + taps).clamp(0, source - 1)  # (target, 4)
     return torch.einsum('tk,tks->ts', weights, F.one_hot(sample, source).to(weights))
+
+
+def _signed_weights(source: int, target: int, mode: str, like: Tensor) -> Tensor:
+    """Weights of a table's ``source`` samples for the offsets -(target - 1) to target - 1: (2 target - 1, source)."""
+    weights = _interpolation_matrix(source, target, mode, like)
+    return torch.cat([weights.flip(0), weights[1:]])

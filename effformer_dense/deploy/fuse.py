@@ -12,7 +12,7 @@ from ..backbones.base import DenseBackbone
 from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock
 from ..backbones.efficientformer_v2 import AttentionBlock, FfnBlock
 from ..backbones.layers import ConvNorm, LayerScale
-from .fused_blocks import ConvBranch, FusedMlp
+from .fused_blocks import ConvBranch, FusedMlp, StripMlp
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -20,8 +20,8 @@ def fuse(model: nn.Module) -> nn.Module:
 
     In every EfficientFormer backbone of ``model``, batch norms and layer scales go into the convolutions before them,
     and MLPs are computed in strips on a CPU; elsewhere (necks, heads) batch norms are folded by mmcv. The copy is in
-    evaluation mode, on the same device and in the same precision, can be compiled and exported, and is not for
-    training: load weights first, then fuse.
+    evaluation mode and in the same precision, can be compiled and exported, and is not for training: load weights and
+    move to the device first, then fuse.
 
     Args:
         model: a backbone, or any module that holds one, such as a detector or a segmentor. It is not changed.
@@ -96,7 +96,10 @@ def _fuse_block(block: nn.Module) -> nn.Module:
 
 def _fuse_mlp(block: FfnBlock | PoolingBlock) -> FusedMlp:
     pooling = block.layer_scale_1.weight if isinstance(block, PoolingBlock) else None
-    return FusedMlp(block.mlp, _fold_into(block.mlp.fc2, block.layer_scale_2), pooling)
+    layers = (block.mlp.fc1, block.mlp.mid, block.mlp.fc2)
+    folded = all(layer is None or isinstance(layer, nn.Conv2d) for layer in layers)
+    mlp = StripMlp if folded and block.mlp.fc1.weight.device.type == 'cpu' else FusedMlp
+    return mlp(block.mlp, _fold_into(block.mlp.fc2, block.layer_scale_2), pooling)
 
 
 def _fold_into(last: nn.Module, scale: LayerScale | nn.Identity) -> nn.Module:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..backbones.attend import is_exporting
 from ..backbones.chunked import equal_parts
 from ..backbones.layers import ConvMlp
 
@@ -29,10 +30,8 @@ class ConvBranch(nn.Module):
 class FusedMlp(nn.Module):
     """An MLP block with its residual; with ``pooling`` preceded by V1's pooling and its residual.
 
-    On a CPU it runs strip by strip, each with the rows beside it that 3 x 3 neighbourhoods reach.
-
     Args:
-        mlp: the MLP, its norms folded.
+        mlp: the MLP, its norms folded where possible.
         scale: layer scale that could not be folded, or identity.
         pooling: layer scale of the pooling branch, shape (C,).
     """
@@ -43,19 +42,9 @@ class FusedMlp(nn.Module):
         self.scale = scale
         self.register_buffer('pooling', None if pooling is None else pooling.detach()[:, None, None])
         self.halo = int(pooling is not None or mlp.mid is not None)
-        self.hidden = (mlp.fc1 if isinstance(mlp.fc1, nn.Conv2d) else mlp.fc1.conv).out_channels
-        # A norm over the whole map has no strips.
-        self.in_strips = all(layer is None or isinstance(layer, nn.Conv2d) for layer in (mlp.fc1, mlp.mid, mlp.fc2))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
-        if not self.in_strips or x.device.type != 'cpu' or torch.jit.is_tracing() or torch.compiler.is_compiling():
-            return self._rows(x, 0, height)
-        out = torch.empty_like(x)
-        for images in equal_parts(batch, STRIP_VALUES // (self.hidden * height * width)):
-            for rows in equal_parts(height, STRIP_VALUES // (self.hidden * width)):
-                out[images, :, rows] = self._rows(x[images], rows.start, rows.stop)
-        return out
+        return self._rows(x, 0, x.shape[2])
 
     def _rows(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Rows ``start`` to ``stop`` of the result."""
@@ -70,3 +59,22 @@ class FusedMlp(nn.Module):
         if self.mlp.mid is not None:
             hidden = self.mlp.activation(self.mlp.mid(hidden)[:, :, keep])
         return x[:, :, keep] + self.scale(self.mlp.fc2(hidden))
+
+
+class StripMlp(FusedMlp):
+    """The same for CPUs: strip by strip, each with the rows beside it that 3 x 3 neighbourhoods reach.
+
+    Its layers must be convolutions: a norm over the whole map has no strips.
+    """
+
+    @torch.compiler.disable  # compiled, it would take whole maps, and longer
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != 'cpu' or is_exporting():
+            return super().forward(x)
+        batch, _, height, width = x.shape
+        hidden = self.mlp.fc1.out_channels
+        out = torch.empty_like(x)
+        for images in equal_parts(batch, STRIP_VALUES // (hidden * height * width)):
+            for rows in equal_parts(height, STRIP_VALUES // (hidden * width)):
+                out[images, :, rows] = self._rows(x[images], rows.start, rows.stop)
+        return out

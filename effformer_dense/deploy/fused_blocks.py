@@ -12,7 +12,7 @@ from ..backbones.layers import ConvMlp
 
 #: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache and in
 #: memory that the allocator reuses. Blocks of 32 MiB and more come from the system, page by page, every time.
-STRIP_VALUES = 2**20
+STRIP_VALUES = 2**21
 
 
 class ConvBranch(nn.Module):

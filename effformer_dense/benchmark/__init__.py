@@ -1,0 +1,1 @@
+"""How long, how much memory: ``tools/benchmark.py``."""

@@ -1,0 +1,144 @@
+"""What is measured, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from ..variants import ALL_VARIANTS, Variant, choice_error
+
+MODES = ('eager', 'fused', 'compiled', 'fused+compiled')
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+TIMM_SIDE_PX = 224
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the benchmark.
+
+    Attributes:
+        model: name of a variant ('v2_s0'), or path of a config.
+        height, width: of the input, in px.
+        batch: images at once.
+        mode: one of :data:`MODES`.
+        precision: one of :data:`PRECISIONS`; other than fp32 by autocast.
+        device: torch device.
+        train: a training step (forward and backward pass) instead of a forward pass.
+        library: 'effformer_dense', or 'timm' for timm's model of the same name.
+        threads: of torch on a CPU.
+        repeats: how often the step is timed.
+    """
+
+    model: str
+    height: int
+    width: int
+    batch: int = 1
+    mode: str = 'eager'
+    precision: str = 'fp32'
+    device: str = 'cpu'
+    train: bool = False
+    library: str = 'effformer_dense'
+    threads: int = 1
+    repeats: int = 10
+
+    @property
+    def label(self) -> str:
+        """Short name for a table."""
+        name = Path(self.model).stem if is_config(self.model) else self.model
+        return f'{name} ({self.library})' if self.library == 'timm' else name
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Result of one case.
+
+    Attributes:
+        median_ms, fastest_ms, slowest_ms: of the timed steps.
+        images_per_s: at the median.
+        peak_mib: memory above that at the start of the first step; None where the system does not tell.
+        gmacs: multiply-accumulates of a step, in units of 1e9, in convolutions and matrix products.
+        parameters: of the model before fusing.
+        gemm_gflops: rate of a large matrix product, measured between the steps: median.
+        gflop_equivalent: median time x that rate, in GFLOP: what the machine could have computed meanwhile.
+        share: part of it that the model's own operations are, 0 to 1.
+        parts_ms: of a whole detector or segmentor, time in each part: median.
+    """
+
+    case: Case
+    median_ms: float
+    fastest_ms: float
+    slowest_ms: float
+    images_per_s: float
+    peak_mib: float | None
+    gmacs: float
+    parameters: int
+    gemm_gflops: float
+    gflop_equivalent: float
+    share: float
+    parts_ms: dict[str, float] = field(default_factory=dict)
+
+
+def variant_names() -> dict[str, Variant]:
+    """'v1_l1' ... 'v2_l' to their rows."""
+    return {f'v{row.generation}_{row.arch}': row for row in ALL_VARIANTS}
+
+
+def is_config(model: str) -> bool:
+    """Whether ``model`` is a path rather than a variant."""
+    return model.endswith('.py')
+
+
+def make_cases(
+    models: Iterable[str],
+    sizes: Iterable[tuple[int, int]],
+    modes: Iterable[str],
+    against_timm: bool,
+    **options: object,
+) -> list[Case]:
+    """All combinations, checked.
+
+    Raises:
+        ValueError: an unknown variant, a config that is not there, or a combination that cannot be measured.
+    """
+    models, sizes, modes = list(models), list(sizes), list(modes)
+    for model in models:
+        _check_model(model)
+    _check_device(str(options.get('device', 'cpu')))
+    if options.get('train') and any(mode.startswith('fused') for mode in modes):
+        raise ValueError(
+            '--train measures training, and fused models are not for training: use --modes eager compiled.'
+        )
+    if options.get('train') and any(map(is_config, models)):
+        raise ValueError(
+            '--train measures backbones: name variants such as v2_s0. For a config, tools/train.py logs it.'
+        )
+    too_small = [size for size in sizes if min(size) < 32]
+    if too_small:
+        raise ValueError(f'Both sides must be at least 32 px; got {too_small[0][0]}x{too_small[0][1]}.')
+    cases = []
+    for model in models:
+        for size in sizes:
+            if against_timm and size == (TIMM_SIDE_PX, TIMM_SIDE_PX) and not is_config(model):
+                cases.append(Case(model, *size, mode='eager', library='timm', **options))
+            cases += [Case(model, *size, mode=mode, **options) for mode in modes]
+    if against_timm and all(case.library != 'timm' for case in cases):
+        raise ValueError(f"--against timm compares variants at timm's {TIMM_SIDE_PX} px: add --sizes {TIMM_SIDE_PX}.")
+    return cases
+
+
+def _check_model(model: str) -> None:
+    if is_config(model):
+        if not Path(model).is_file():
+            raise ValueError(f'Config {model} is not there.')
+    elif model not in variant_names():
+        raise choice_error('model', model, [*variant_names(), 'a config (.py)'])
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error

@@ -1,0 +1,141 @@
+"""What a case measures, as a function without arguments: one step."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..deploy import fuse
+from .cases import PRECISIONS, Case, is_config, variant_names
+
+
+@dataclass
+class Subject:
+    """A model ready to be measured.
+
+    Attributes:
+        step: computes one batch; with training, forward and backward pass.
+        parameters: how many, before fusing.
+        parts_ms: filled by each step of a whole detector or segmentor.
+    """
+
+    step: Callable[[], object]
+    parameters: int
+    parts_ms: dict[str, float] = field(default_factory=dict)
+
+
+def build_subject(case: Case) -> Subject:
+    """Model of a case, with random weights and a random image.
+
+    Raises:
+        ValueError: a config whose model is no detector or segmentor with this project's backbone.
+    """
+    torch.manual_seed(0)
+    whole = is_config(case.model)
+    model = _whole_model(case.model) if whole else _backbone(case)
+    model = model.to(case.device).train(case.train)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if 'fused' in case.mode:
+        model = fuse(model)
+    if 'compiled' in case.mode:
+        (model.backbone if whole else model).compile(dynamic=True)
+    if whole:
+        subject = Subject(lambda: None, parameters)
+        _time_parts(model, subject.parts_ms, case.device)
+        subject.step = _in_precision(case, _predict_step(model, case))
+        return subject
+    images = torch.randn(case.batch, 3, case.height, case.width, device=case.device)
+    step = _train_step(model, images) if case.train else torch.inference_mode()(lambda: model(images))
+    return Subject(_in_precision(case, step), parameters)
+
+
+def _backbone(case: Case) -> nn.Module:
+    row = variant_names()[case.model]
+    if case.library == 'timm':
+        import timm  # only who compares needs it
+
+        return timm.create_model(row.timm_name.split('.')[0], num_classes=0)
+    return MODELS.build(dict(type=f'EfficientFormerV{row.generation}', arch=row.arch))
+
+
+def _whole_model(config: str) -> nn.Module:
+    from ..engine.config import ConfigOptions, enter_scope, load_config  # needs mmdet or mmseg, backbones do not
+
+    cfg = load_config(ConfigOptions(Path(config), from_scratch=True))
+    enter_scope(cfg)
+    if not (cfg.get('model') or {}).get('backbone'):
+        raise ValueError(f'{config} has no model.backbone: tools/benchmark.py measures detectors and segmentors.')
+    return MODELS.build(cfg.model)
+
+
+def _train_step(model: nn.Module, images: Tensor) -> Callable[[], None]:
+    def step() -> None:
+        outputs = model(images)
+        sum(output.float().mean() for output in (outputs if isinstance(outputs, tuple) else (outputs,))).backward()
+        model.zero_grad()
+
+    return step
+
+
+def _predict_step(model: nn.Module, case: Case) -> Callable[[], object]:
+    """From a uint8 picture to detections or labels, the way MMEngine's test loop calls a model."""
+    size = (case.height, case.width)
+    meta = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
+    if hasattr(model, 'decode_head'):
+        from mmseg.structures import SegDataSample as DataSample
+    else:
+        from mmdet.structures import DetDataSample as DataSample
+    picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+
+    def step() -> Any:
+        samples = [DataSample(metainfo=meta) for _ in range(case.batch)]
+        return model.test_step(dict(inputs=[picture] * case.batch, data_samples=samples))
+
+    return torch.inference_mode()(step)
+
+
+def _in_precision(case: Case, step: Callable[[], object]) -> Callable[[], object]:
+    if case.precision == 'fp32':
+        return step
+    device_type = torch.device(case.device).type
+
+    def autocast_step() -> object:
+        with torch.autocast(device_type, dtype=PRECISIONS[case.precision]):
+            return step()
+
+    return autocast_step
+
+
+def _time_parts(model: nn.Module, parts_ms: dict[str, float], device: str) -> None:
+    """Let each part of a detector or segmentor note how long its ``forward`` or ``predict`` took in the last step."""
+    totals: defaultdict[str, float] = defaultdict(float)
+
+    def timed(name: str, call: Callable) -> Callable:
+        def wrapper(*args: object, **kwargs: object) -> object:
+            synchronize(device)
+            start = time.perf_counter()
+            result = call(*args, **kwargs)
+            synchronize(device)
+            totals[name] += 1e3 * (time.perf_counter() - start)
+            parts_ms[name] = totals.pop(name)
+            return result
+
+        return wrapper
+
+    for name, part in model.named_children():
+        entry = 'predict' if hasattr(part, 'predict') else 'forward'
+        setattr(part, entry, timed(name, getattr(part, entry)))
+
+
+def synchronize(device: str) -> None:
+    """Wait until a GPU is done; a CPU always is."""
+    if torch.device(device).type == 'cuda':
+        torch.cuda.synchronize(device)

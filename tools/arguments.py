@@ -57,6 +57,24 @@ def fraction(text: str) -> float:
     return number
 
 
+def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
+    """Faster inference, same results."""
+    parser.add_argument('--fuse', action='store_true', help='fold norms into convolutions: faster, same results')
+    parser.add_argument(
+        '--compile', action='store_true', help='torch.compile the backbone: a minute or less at the start, then faster'
+    )
+
+
+def keep_memory_on_cpu() -> None:
+    """Without a GPU the process keeps what it frees, which makes large inputs faster (docs/performance.md)."""
+    import torch
+
+    from effformer_dense.allocator import keep_freed_memory
+
+    if not torch.cuda.is_available():
+        keep_freed_memory()
+
+
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
     """Sliding window of segmentors."""
     parser.add_argument(

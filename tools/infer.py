@@ -11,7 +11,15 @@ Detectors write annotated pictures and predictions.json in COCO format; segmento
 import argparse
 from pathlib import Path
 
-from arguments import add_config_arguments, add_window_arguments, config_options, fraction, run
+from arguments import (
+    add_config_arguments,
+    add_speed_arguments,
+    add_window_arguments,
+    config_options,
+    fraction,
+    keep_memory_on_cpu,
+    run,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--device', help='torch device (default: a GPU if there is one)')
     add_window_arguments(parser)
+    add_speed_arguments(parser)
     parser.add_argument('--skip-bad', action='store_true', help='leave out pictures that cannot be used')
     return parser.parse_args()
 
@@ -33,8 +42,16 @@ def main() -> None:
     args = parse_args()
     from effformer_dense.engine.infer import InferOptions, infer
 
+    keep_memory_on_cpu()
     options = InferOptions(
-        args.checkpoint, args.pictures, args.out_dir, args.score_threshold, args.device, args.skip_bad
+        args.checkpoint,
+        args.pictures,
+        args.out_dir,
+        args.score_threshold,
+        args.device,
+        args.skip_bad,
+        args.fuse,
+        args.compile,
     )
     out_dir = infer(config_options(args), options)
     print(f'Results: {out_dir}')

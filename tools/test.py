@@ -11,10 +11,12 @@ from pathlib import Path
 from arguments import (
     add_config_arguments,
     add_run_arguments,
+    add_speed_arguments,
     add_window_arguments,
     config_options,
     count,
     fraction,
+    keep_memory_on_cpu,
     run,
 )
 
@@ -37,6 +39,7 @@ def parse_args() -> argparse.Namespace:
         help='segmentors: write predictions as PNGs, numbered as the annotations are (ADE20K: 1 to 150)',
     )
     add_window_arguments(parser)
+    add_speed_arguments(parser)
     return parser.parse_args()
 
 
@@ -44,8 +47,16 @@ def main() -> None:
     args = parse_args()
     from effformer_dense.engine.runner import EvaluationOptions, evaluate
 
+    keep_memory_on_cpu()
     evaluation = EvaluationOptions(
-        args.checkpoint, args.show_dir, args.show_count, args.score_threshold, args.save_labels, args.tta
+        args.checkpoint,
+        args.show_dir,
+        args.show_count,
+        args.score_threshold,
+        args.save_labels,
+        args.tta,
+        args.fuse,
+        args.compile,
     )
     metrics = evaluate(config_options(args), evaluation)
     print('\n'.join(f'{name}: {value:.6f}' for name, value in metrics.items()))

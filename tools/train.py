@@ -8,7 +8,7 @@ torchrun --nproc_per_node=8 tools/train.py CONFIG --launcher pytorch
 import argparse
 from pathlib import Path
 
-from arguments import add_config_arguments, add_run_arguments, config_options, run
+from arguments import add_config_arguments, add_run_arguments, config_options, keep_memory_on_cpu, run
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'maskrcnn_v2_s0_shapes.py'
 
@@ -36,6 +36,7 @@ def main() -> None:
     args = parse_args()
     from effformer_dense.engine.runner import train
 
+    keep_memory_on_cpu()
     work_dir = train(config_options(args), args.resume)
     print(f'Checkpoints and logs: {work_dir}')
     print(f'Evaluate and draw:    python tools/test.py {args.config} {work_dir} --show-dir {work_dir}/pictures')

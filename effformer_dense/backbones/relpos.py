@@ -99,7 +99,8 @@ def expand_queries(signed: Tensor, size: tuple[int, int], stride: int, rows: sli
     # Query y needs window h - 1 - y * stride: from the last query's window up, then turned round.
     top, left = h - 1 - (rows.stop - 1) * stride, w - 1 - (columns.stop - 1) * stride
     bottom, right = h - rows.start * stride, w - columns.start * stride
-    return windows[:, top:bottom:stride, left:right:stride].flip(1, 2).flatten(3, 4).flatten(1, 2)
+    chosen = windows[:, top:bottom:stride, left:right:stride].flip(1, 2)
+    return chosen.flatten(3, 4).flatten(1, 2).contiguous()
 
 
 def fold_queries(
@@ -187,7 +188,9 @@ class BiasValues:
         """Bias of a rectangle of queries: new tensor (n, rows * columns, N)."""
         if self.per_pair:
             width = self.query_size[1]
-            return self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop].clone()
+            return self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop].clone(
+                memory_format=torch.contiguous_format
+            )
         return expand_queries(self.values, self.size, self.stride, rows, columns)
 
     def everything(self) -> Tensor:

@@ -21,6 +21,7 @@ from rich.progress import track
 from torch import nn
 
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
+from ..deploy.speed import speed_up
 from ..files import check_output_dir, write_text
 from ..segmentation.results import drawable, write_segmentation
 from .check_arguments import check_arguments
@@ -46,6 +47,7 @@ class InferOptions:
         score_threshold: lowest score of a drawn instance; the JSON holds all that the config's test_cfg keeps.
         device: torch device; None for a GPU if there is one.
         skip_bad: leave unusable pictures out instead of stopping.
+        fused, compiled: see :func:`.deploy.speed.speed_up`.
     """
 
     checkpoint: Path
@@ -54,20 +56,29 @@ class InferOptions:
     score_threshold: float = 0.5
     device: str | None = None
     skip_bad: bool = False
+    fused: bool = False
+    compiled: bool = False
 
 
 class Predictor:
     """A model with its test pipeline, from config and checkpoint.
 
     Raises:
-        ValueError: the checkpoint does not fit, or the device cannot be used.
+        ValueError: the checkpoint does not fit, the device cannot be used, or there is nothing to fuse.
     """
 
-    def __init__(self, cfg: Config, checkpoint: Path, device: str | None = None) -> None:
+    def __init__(
+        self,
+        cfg: Config,
+        checkpoint: Path,
+        device: str | None = None,
+        fused: bool = False,
+        compiled: bool = False,
+    ) -> None:
         self.device = _device(device)
         model: nn.Module = MODELS.build(cfg.model)
         meta = load_weights(model, checkpoint).get('meta', {})
-        self.model = revert_sync_batchnorm(model).to(self.device).eval()
+        self.model = speed_up(revert_sync_batchnorm(model).to(self.device).eval(), fused, compiled)
         self.dataset_meta = _dataset_meta(cfg, meta)
         steps = _test_pipeline(cfg)
         self.pipeline = Compose([s for s in steps if str(s['type']).rpartition('.')[2] not in _ANNOTATION_STEPS])
@@ -102,7 +113,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)
     check_backbone(cfg.model, with_weights=False)
-    predictor = Predictor(cfg, checkpoint, infer_options.device)
+    predictor = Predictor(cfg, checkpoint, infer_options.device, infer_options.fused, infer_options.compiled)
     if 'decode_head' in cfg.model:
         meta = drawable(predictor.dataset_meta, predictor.model.out_channels)
         _infer_segmentation(predictor, targets, infer_options.out_dir, meta)

@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
+from ..deploy.speed import speed_up
 from ..files import check_output_dir
 from ..segmentation.metric import SegmentationMetric
 from .checks import check_run
@@ -31,6 +32,7 @@ class EvaluationOptions:
         score_threshold: lowest score of a drawn instance.
         label_dir: segmentors: where to write predictions as label PNGs; None for none.
         tta: average over scales and flips, as the config's ``tta_model`` and ``tta_pipeline`` say.
+        fused, compiled: see :func:`.deploy.speed.speed_up`.
     """
 
     checkpoint: Path
@@ -39,6 +41,8 @@ class EvaluationOptions:
     score_threshold: float = 0.5
     label_dir: Path | None = None
     tta: bool = False
+    fused: bool = False
+    compiled: bool = False
 
 
 def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
@@ -95,15 +99,28 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = prepare(options, ('test',))
     _check_outputs(cfg, evaluation)
-    load_weights(MODELS.build(cfg.model), checkpoint)  # a misfit shows before a work dir is made
+    trial = MODELS.build(cfg.model)  # what does not fit shows before a work dir is made
+    load_weights(trial, checkpoint)
+    speed_up(trial, evaluation.fused, evaluation.compiled)
     _set_outputs(cfg, evaluation, options.cfg_options)
     if evaluation.tta:
         _enable_tta(cfg)
     cfg.load_from = None
     runner = Runner.from_cfg(cfg)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    load_weights(model.module if evaluation.tta else model, checkpoint)
+    _load_into(runner, checkpoint, evaluation)
     return runner.test()
+
+
+def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) -> None:
+    """Give the runner's model its weights, and speed; it may be wrapped for several processes, and for augmentation."""
+    holder, name = runner, 'model'
+    if is_model_wrapper(runner.model):
+        holder, name = runner.model, 'module'
+    if evaluation.tta:
+        holder, name = getattr(holder, name), 'module'
+    model = getattr(holder, name)
+    load_weights(model, checkpoint)
+    setattr(holder, name, speed_up(model, evaluation.fused, evaluation.compiled))
 
 
 def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:

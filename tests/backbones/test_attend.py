@@ -1,0 +1,147 @@
+"""Attention in chunks: equal to the whole, in both directions, and bounded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from effformer_dense.backbones import attend as attend_module
+from effformer_dense.backbones.attend import _attend_whole, attend
+from effformer_dense.backbones.chunked import equal_parts
+from effformer_dense.backbones.relpos import BiasValues, bias_values
+from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from tests.helpers import build, randomise
+
+HEADS, KEY_DIM, VALUE_DIM = 4, 3, 5
+
+
+def _operands(size: tuple[int, int], stride: int, batch: int, mode: str, talking: bool, **kind) -> tuple[list, list]:
+    """Arguments of attend(): tensors that want gradients, and (bias of a table, mixes)."""
+    h, w = size
+    queries = (-(-h // stride), -(-w // stride))
+    q = torch.randn(batch, *queries, HEADS, KEY_DIM, **kind)
+    k, v = (torch.randn(batch, h, w, HEADS, width, **kind) for width in (KEY_DIM, VALUE_DIM))
+    table = torch.randn(HEADS, 3, 3, **kind)
+    mixes = [torch.randn(HEADS, HEADS, **kind) for _ in range(2)] if talking else [None, None]
+    return [q, k, v, table], mixes
+
+
+def _run(way, tensors: list[Tensor], mixes: list, size: tuple[int, int], stride: int, mode: str, *chunk: int) -> Tensor:
+    *qkv, table = tensors
+    return way(*qkv, bias_values(table, size, mode, stride), 0.7, *mixes, *chunk)
+
+
+@pytest.mark.parametrize('chunk', [1, 3, 7, 30, 1000, None])
+@pytest.mark.parametrize('talking', [False, True])
+@pytest.mark.parametrize(('size', 'stride'), [((5, 7), 1), ((7, 4), 2), ((1, 1), 1), ((1, 9), 2)])
+@pytest.mark.parametrize('mode', ['bicubic', 'matrix'])
+def test_chunks_equal_the_whole(
+    size: tuple[int, int], stride: int, talking: bool, mode: str, chunk: int | None
+) -> None:
+    tensors, mixes = _operands(size, stride, 3, mode, talking, dtype=torch.float64)
+    with torch.no_grad():
+        whole = _run(_attend_whole, tensors, mixes, size, stride, mode)
+        parts = _run(attend, tensors, mixes, size, stride, mode, chunk)
+    torch.testing.assert_close(parts, whole)
+
+
+@pytest.mark.parametrize('chunk', [1, 5, 24])
+@pytest.mark.parametrize('talking', [False, True])
+@pytest.mark.parametrize(('size', 'stride'), [((3, 4), 1), ((4, 3), 2)])
+@pytest.mark.parametrize('mode', ['bilinear', 'matrix'])
+def test_gradients_are_right(size: tuple[int, int], stride: int, talking: bool, mode: str, chunk: int) -> None:
+    tensors, mixes = _operands(size, stride, 2, mode, talking, dtype=torch.float64, requires_grad=True)
+    inputs = [*tensors, *(mix for mix in mixes if mix is not None)]
+
+    def run(*inputs: Tensor) -> Tensor:
+        q, k, v, table, *mixed = inputs
+        bias = bias_values(table, size, mode, stride)
+        options = bias.stride, bias.per_pair, 0.7, chunk
+        return attend_module._ChunkedAttention.apply(q, k, v, bias.values, *(mixed or (None, None)), options)
+
+    assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
+
+
+def test_layout_in_memory_is_that_of_the_values() -> None:
+    q, v = torch.randn(2, 3, 4, HEADS, 3), torch.randn(2, 3, 4, HEADS, 5)
+    channels_first = v.permute(0, 3, 4, 1, 2).contiguous().permute(0, 3, 4, 1, 2)
+    bias = BiasValues(torch.zeros(HEADS, 5, 7), (3, 4))
+    with torch.no_grad():
+        assert attend(q, q, v, bias, 1.0).stride(4) == 1
+        assert attend(q, q, channels_first, bias, 1.0).stride(3) != 1
+        torch.testing.assert_close(attend(q, q, v, bias, 1.0), attend(q, q, channels_first, bias, 1.0))
+
+
+class _LargestTensor(TorchDispatchMode):
+    """Notes the largest tensor that any operation returns."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor) and 'as_strided' not in str(func) and 'unfold' not in str(func):
+                self.numel = max(self.numel, tensor.untyped_storage().nbytes() // tensor.element_size())
+        return result
+
+
+@pytest.mark.parametrize('train', [False, True])
+def test_nothing_of_size_queries_by_keys_is_held(train: bool) -> None:
+    tensors, mixes = _operands((40, 40), 1, 1, 'bicubic', True, requires_grad=train)
+    with _LargestTensor() as largest, torch.set_grad_enabled(train):
+        out = _run(attend, tensors, mixes, (40, 40), 1, 'bicubic', 40)
+        if train:
+            out.sum().backward()
+    assert largest.numel <= 40 * 1600 * HEADS * 2 < HEADS * 1600**2 / 10
+
+
+@pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
+@pytest.mark.parametrize('mode', ['bicubic', 'matrix'])
+def test_chunk_argument_changes_no_feature_and_no_gradient(row: Variant, mode: str) -> None:
+    whole = randomise(build(row, bias_resize=mode, attention_chunk=10**6, norm_eval=True, drop_path_rate=0.0)).train()
+    parts = build(row, bias_resize=mode, attention_chunk=5, norm_eval=True, drop_path_rate=0.0).train()
+    parts.load_state_dict(whole.state_dict())
+    images = torch.randn(2, 3, 131, 200)
+    for net in (whole.double(), parts.double()):
+        sum(feature.square().mean() for feature in net(images.double())).backward()
+    for (name, p), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, other.grad, msg=name)
+    with torch.no_grad():
+        for a, b in zip(whole(images.double()), parts(images.double()), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('talking', [False, True])
+def test_half_precision_operands_give_half_precision_and_right_gradients(dtype: torch.dtype, talking: bool) -> None:
+    """As under autocast: q, k, v in half precision, table and mixes in single."""
+    tensors, mixes = _operands((6, 8), 1, 2, 'bicubic', talking)
+    half = [t.to(dtype).requires_grad_() for t in tensors[:3]] + [tensors[3].clone().requires_grad_()]
+    full = [t.detach().float().requires_grad_() for t in half]
+    with torch.autocast('cpu', dtype=dtype):
+        out = _run(attend, half, mixes, (6, 8), 1, 'bicubic', 11)
+    expected = _run(_attend_whole, full, mixes, (6, 8), 1, 'bicubic')
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), expected, atol=3e-2, rtol=3e-2)
+    out.float().square().mean().backward()
+    expected.square().mean().backward()
+    for a, b in zip(half, full, strict=True):
+        assert a.grad.dtype == a.dtype
+        torch.testing.assert_close(a.grad.float(), b.grad, atol=float(b.grad.abs().max()) * 5e-2, rtol=0)
+
+
+@pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
+def test_a_training_step_under_autocast(row: Variant) -> None:
+    net = randomise(build(row, attention_chunk=3, drop_path_rate=0.0)).train()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        features = net(torch.randn(2, 3, 64, 66))
+    sum(feature.float().square().mean() for feature in features).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_equal_parts() -> None:
+    assert equal_parts(10, 4) == [slice(0, 3), slice(3, 6), slice(6, 10)]
+    assert equal_parts(3, 0) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    assert equal_parts(3, 99) == [slice(0, 3)]

@@ -19,7 +19,7 @@ def _run(tool: str, *arguments: object, cwd: Path) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize('tool', ['train', 'test', 'infer', 'eval_ade20k', 'prepare_data'])
+@pytest.mark.parametrize('tool', ['train', 'test', 'infer', 'eval_ade20k', 'prepare_data', 'benchmark'])
 def test_help_needs_neither_data_nor_seconds(tool: str, tmp_path: Path) -> None:
     start = time.perf_counter()
     done = _run(tool, '--help', cwd=tmp_path)

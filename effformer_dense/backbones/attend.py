@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from .chunked import Operands, attend_in_chunks, attend_in_chunks_backward, queries_per_chunk
-from .relpos import BiasValues
+from .relpos import BiasValues, no_autocast
 
 
 def attend(
@@ -98,7 +98,7 @@ class _ChunkedAttention(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         ctx.options = options
         *geometry, chunk = options
-        with torch.autocast(q.device.type, enabled=False):
+        with no_autocast(q):
             return attend_in_chunks(Operands(*tensors, *geometry), chunk)
 
     @staticmethod
@@ -106,7 +106,7 @@ class _ChunkedAttention(torch.autograd.Function):
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
         *geometry, chunk = ctx.options
-        with torch.autocast(grad.device.type, enabled=False):
+        with no_autocast(grad):
             found = attend_in_chunks_backward(Operands(*tensors, *geometry), chunk, grad)
         # From the number type of the sums to that of each operand.
         cast = (

@@ -10,6 +10,7 @@ from which EfficientFormer takes it.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,7 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
     if tuple(table.shape[-2:]) == tuple(size):
         return table
     values = table.to(torch.promote_types(table.dtype, torch.float32))
-    with torch.autocast(table.device.type, enabled=False):
+    with no_autocast(table):
         rows = _interpolation_matrix(table.shape[-2], size[0], mode, values)  # (h, R)
         columns = _interpolation_matrix(table.shape[-1], size[1], mode, values)  # (w, R)
         resized = rows @ values @ columns.T  # (heads, h, w)
@@ -222,12 +223,12 @@ def _resize_signed(table: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """``signed_offsets(resize_table(table, size, mode))`` as two products: mirrored weights give mirrored values."""
     _check_mode(mode)
     values = table.to(torch.promote_types(table.dtype, torch.float32))
-    with torch.autocast(table.device.type, enabled=False):
+    with no_autocast(table):
         rows, columns = (
             _signed_weights(source, target, mode, values) for source, target in zip(table.shape[1:], size, strict=True)
         )
-        halfway = torch.bmm(rows.expand(len(table), -1, -1), values)  # (heads, 2h - 1, R)
-        signed = torch.bmm(halfway, columns.T.expand(len(table), -1, -1))  # (heads, 2h - 1, 2w - 1)
+        halfway = torch.bmm(rows.expand(table.shape[0], -1, -1), values)  # (heads, 2h - 1, R)
+        signed = torch.bmm(halfway, columns.T.expand(table.shape[0], -1, -1))  # (heads, 2h - 1, 2w - 1)
     return signed.to(table.dtype)
 
 
@@ -237,6 +238,12 @@ def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bi
     Arguments and errors are those of :func:`bias_values`.
     """
     return bias_values(table, size, mode, stride).everything()
+
+
+def no_autocast(like: Tensor) -> AbstractContextManager:
+    """Context without autocast; none at all where it is off, so that exported graphs hold no trace of it."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def _check_mode(mode: str) -> None:

@@ -107,11 +107,15 @@ def _status_mib(entry: str) -> float:
 
 
 def _count_flops(case: Case) -> int:
-    """Operations of a step in convolutions and matrix products, of the model as it is before fusing and compiling."""
-    step = build_subject(replace(case, mode='eager', precision='fp32')).step
+    """Operations of a step in convolutions and matrix products, of the model as it is before fusing and compiling.
+
+    A training step counts as three forward passes, as is usual; torch's counter overstates the backward pass of
+    depth-wise convolutions.
+    """
+    step = build_subject(replace(case, mode='eager', precision='fp32', train=False)).step
     with FlopCounterMode(display=False, custom_mapping=_IN_PLACE_PRODUCTS) as counter:
         step()
-    return counter.get_total_flops()
+    return (3 if case.train else 1) * counter.get_total_flops()
 
 
 def _product_flops(_total: object, left: tuple, right: tuple, **_: object) -> int:

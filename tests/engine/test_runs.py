@@ -141,3 +141,19 @@ def test_category_ids_of_coco_are_its_own() -> None:
     ids = category_ids(CocoDataset.METAINFO['classes'])
     assert len(ids) == 80 and (ids[0], ids[11], ids[-1]) == (1, 13, 90)
     assert category_ids(CLASSES) == [1, 2, 3, 4, 5]
+
+
+def test_fused_and_compiled_models_find_the_same(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    options, work_dir = trained
+    plain = evaluate(options, EvaluationOptions(work_dir))
+    fast = evaluate(options, EvaluationOptions(work_dir, fused=True, compiled=True))
+    assert fast == pytest.approx(plain, abs=2e-3)
+    pictures = str(next((tmp_path / 'shapes').rglob('*.jpg'), None) or next((tmp_path / 'shapes').rglob('*.png')))
+    tables = []
+    for fused in (False, True):
+        out = tmp_path / f'fused_{fused}'
+        infer(options, InferOptions(work_dir, pictures, out, score_threshold=0.0, fused=fused, compiled=fused))
+        coco = COCO(str(out / 'predictions.json'))
+        tables.append(np.array([[*a['bbox'], a['score']] for a in coco.anns.values()]))
+    assert tables[0].shape == tables[1].shape
+    np.testing.assert_allclose(tables[1], tables[0], atol=0.05)

@@ -117,6 +117,19 @@ def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_
         assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(out / 'labels' / path.name)))
 
 
+def test_fused_segmentors_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
+    labels = []
+    for fused in (False, True):
+        options = InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / f'{fused}', fused=fused)
+        paths = sorted((infer(trained, options) / 'labels').rglob('*.png'))
+        labels.append(np.concatenate([np.asarray(Image.open(path)).ravel() for path in paths]))
+    assert (labels[0] == labels[1]).mean() > 0.999
+    tta = _with_small_tta(trained, tmp_path)
+    assert evaluate(tta, EvaluationOptions(trained.work_dir, fused=True)) == pytest.approx(
+        evaluate(tta, EvaluationOptions(trained.work_dir)), abs=0.01
+    )
+
+
 def test_auto_scale_lr_scales_with_the_total_batch(tiny_segmentor: Path, tmp_path: Path) -> None:
     options = ConfigOptions(tiny_segmentor, SMALL, tmp_path / 'work', from_scratch=True, auto_scale_lr=True)
     train(options)

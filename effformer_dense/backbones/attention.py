@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .attend import attend
 from .layers import ConvNorm
-from .relpos import BiasValues, bias_values, resize_table
+from .relpos import BiasValues, bias_values, no_autocast, resize_table
 
 
 class RelativePositionBias(nn.Module):
@@ -47,7 +47,8 @@ class RelativePositionBias(nn.Module):
         table = self.table
         if mix is not None:
             # On the table, where it costs nothing: resizing and looking up keep constants and sums.
-            table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
+            with no_autocast(table):
+                table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
         if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or _is_tracing():
             self._cache.clear()
             return self._compute(table, height, width)
@@ -179,7 +180,8 @@ class MapAttention(nn.Module):
         bias = self.bias(h, w, mix=self.talking_head1)
         mixed = attend(q, k, v, bias, self.key_dim**-0.5, *mixes, self.chunk)  # (B, h, w, n, e)
         # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
-        everywhere = self.talking_head2.bias[:, None] * v.sum(dim=(1, 2), keepdim=True, dtype=torch.float32)
+        total = v.sum(dim=(1, 2), keepdim=True, dtype=torch.promote_types(v.dtype, torch.float32))  # (B, 1, 1, n, e)
+        everywhere = self.talking_head2.bias[:, None] * total
         out = _join_heads(mixed + everywhere.to(mixed.dtype)) + self.v_local(values)
         if self.stride_conv is not None:
             size_above = (self.stride * h, self.stride * w)

@@ -20,7 +20,17 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it took effect: with glibc only.
     """
-    if platform.libc_ver()[0] != 'glibc':
+    if not _is_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def release_freed_memory() -> None:
+    """Hand what the process has freed back to the system now (glibc only)."""
+    if _is_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _is_glibc() -> bool:
+    return platform.libc_ver()[0] == 'glibc'

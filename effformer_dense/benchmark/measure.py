@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections import defaultdict
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..allocator import keep_freed_memory
+from ..allocator import keep_freed_memory, release_freed_memory
 from .cases import PRECISIONS, Case, Measurement
 from .subjects import Subject, build_subject, synchronize
 
@@ -92,6 +93,9 @@ def _peak_mib(step: Callable[[], object], device: str) -> float | None:
         step()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     try:
+        # What building the model has freed would be used again and not be seen.
+        gc.collect()
+        release_freed_memory()
         Path('/proc/self/clear_refs').write_text('5')  # resets the high-water mark (Linux)
         before = _status_mib('VmRSS')
     except OSError:

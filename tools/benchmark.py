@@ -49,6 +49,7 @@ def parse_args() -> argparse.Namespace:
         '--precision', choices=['fp32', 'bf16', 'fp16'], default='fp32', help='bf16 and fp16 by autocast'
     )
     parser.add_argument('--train', action='store_true', help='time forward and backward pass of backbones')
+    parser.add_argument('--with-cp', action='store_true', help='with --train: recompute blocks in the backward pass')
     parser.add_argument('--against', choices=['timm'], help="add timm's model of the same name at 224 px")
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (default: %(default)s)')
     parser.add_argument('--threads', type=positive, default=os.cpu_count(), help='CPU threads (default: all cores)')
@@ -71,6 +72,7 @@ def main() -> None:
         precision=args.precision,
         device=args.device,
         train=args.train,
+        with_cp=args.with_cp,
         threads=args.threads,
         repeats=args.repeats,
     )

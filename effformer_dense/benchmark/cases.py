@@ -27,6 +27,7 @@ class Case:
         precision: one of :data:`PRECISIONS`; other than fp32 by autocast.
         device: torch device.
         train: a training step (forward and backward pass) instead of a forward pass.
+        with_cp: train with blocks recomputed in the backward pass.
         library: 'effformer_dense', or 'timm' for timm's model of the same name.
         threads: of torch on a CPU.
         repeats: how often the step is timed.
@@ -40,6 +41,7 @@ class Case:
     precision: str = 'fp32'
     device: str = 'cpu'
     train: bool = False
+    with_cp: bool = False
     library: str = 'effformer_dense'
     threads: int = 1
     repeats: int = 10
@@ -115,6 +117,8 @@ def make_cases(
         raise ValueError(
             '--train measures backbones: name variants such as v2_s0. For a config, tools/train.py logs it.'
         )
+    if options.get('with_cp') and not options.get('train'):
+        raise ValueError('--with-cp recomputes blocks in the backward pass: it needs --train.')
     too_small = [size for size in sizes if min(size) < 32]
     if too_small:
         raise ValueError(f'Both sides must be at least 32 px; got {too_small[0][0]}x{too_small[0][1]}.')

@@ -73,7 +73,7 @@ def _table(measurements: Sequence[Measurement]) -> Table:
         theirs = reference.get((case.model, case.height, case.batch)) if case.height == case.width else None
         table.add_row(
             case.label,
-            f'{case.mode}{" train" if case.train else ""} {case.precision}',
+            f'{case.mode}{" train" * case.train}{" cp" * case.with_cp} {case.precision}',
             f'{case.batch}x{case.height}x{case.width}',
             f'{m.median_ms:.1f}',
             f'{m.fastest_ms:.1f}-{m.slowest_ms:.1f}',

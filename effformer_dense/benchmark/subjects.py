@@ -63,7 +63,7 @@ def _backbone(case: Case) -> nn.Module:
         import timm  # only who compares needs it
 
         return timm.create_model(row.timm_name.split('.')[0], num_classes=0)
-    return MODELS.build(dict(type=f'EfficientFormerV{row.generation}', arch=row.arch))
+    return MODELS.build(dict(type=f'EfficientFormerV{row.generation}', arch=row.arch, with_cp=case.with_cp))
 
 
 def _whole_model(config: str) -> nn.Module:

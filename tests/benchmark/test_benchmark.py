@@ -19,6 +19,7 @@ from effformer_dense.benchmark.report import run
         (dict(models=['nothing.py']), 'nothing.py is not there'),
         (dict(sizes=[(16, 800)]), 'at least 32 px; got 16x800'),
         (dict(modes=['fused'], train=True), '--modes eager compiled'),
+        (dict(with_cp=True), '--with-cp .* needs --train'),
         (dict(against_timm=True), '--sizes 224'),
         (dict(device='cuda:99'), '--device cuda:99 cannot be used'),
     ],

@@ -243,7 +243,8 @@ def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bi
 def no_autocast(like: Tensor) -> AbstractContextManager:
     """Context without autocast; none at all where it is off, so that exported graphs hold no trace of it."""
     kind = like.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    active = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if active else nullcontext()
 
 
 def _check_mode(mode: str) -> None:

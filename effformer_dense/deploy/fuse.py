@@ -12,7 +12,7 @@ from ..backbones.base import DenseBackbone
 from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock
 from ..backbones.efficientformer_v2 import AttentionBlock, FfnBlock
 from ..backbones.layers import ConvNorm, LayerScale
-from .fused_blocks import ConvBranch, FusedMlp, StripMlp
+from .fused_blocks import Residual, FusedMlp, StripMlp
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -84,7 +84,7 @@ def _scale_output(linear: nn.Conv2d | nn.Linear, factor: Tensor, shift: Tensor |
 
 def _fuse_block(block: nn.Module) -> nn.Module:
     if isinstance(block, AttentionBlock):
-        branch = ConvBranch(block.token_mixer, _fold_into(block.token_mixer.proj, block.layer_scale_1))
+        branch = Residual(block.token_mixer, _fold_into(block.token_mixer.proj, block.layer_scale_1))
         return nn.Sequential(branch, _fuse_mlp(block))
     if isinstance(block, (FfnBlock, PoolingBlock)):
         return _fuse_mlp(block)

@@ -15,8 +15,8 @@ from ..backbones.layers import ConvMlp
 STRIP_VALUES = 2**21
 
 
-class ConvBranch(nn.Module):
-    """Residual branch: ``x + scale(mixer(x))``."""
+class Residual(nn.Module):
+    """``x + scale(mixer(x))``."""
 
     def __init__(self, mixer: nn.Module, scale: nn.Module) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from ..backbones.base import DenseBackbone
 from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock
 from ..backbones.efficientformer_v2 import AttentionBlock, FfnBlock
 from ..backbones.layers import ConvNorm, LayerScale
-from .fused_blocks import Residual, FusedMlp, StripMlp
+from .fused_blocks import FusedMlp, Residual, StripMlp
 
 
 def fuse(model: nn.Module) -> nn.Module:

@@ -27,8 +27,8 @@ class PoolingBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # The residual is inside the pooling's branch too: what it mixes in is the difference to the mean.
         pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False) - x
-        x = x + self.drop_path(self.layer_scale_1(pooled))
-        return x + self.drop_path(self.layer_scale_2(self.mlp(x)))
+        x = self.layer_scale_1(x, self.drop_path(pooled))
+        return self.layer_scale_2(x, self.drop_path(self.mlp(x)))
 
 
 class TokenMlp(nn.Module):
@@ -62,9 +62,9 @@ class TokenBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = self.token_mixer(self.norm1(_to_tokens(x)))
-        x = x + self.drop_path(self.layer_scale_1(_to_map(mixed)))
-        hidden = self.mlp(self.norm2(_to_tokens(x)))
-        return x + self.drop_path(self.layer_scale_2(_to_map(hidden)))
+        x = self.layer_scale_1(x, self.drop_path(_to_map(mixed)))
+        mixed = self.mlp(self.norm2(_to_tokens(x)))
+        return self.layer_scale_2(x, self.drop_path(_to_map(mixed)))
 
 
 @MODELS.register_module()

@@ -23,7 +23,7 @@ class FfnBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.drop_path(self.layer_scale_2(self.mlp(x)))
+        return self.layer_scale_2(x, self.drop_path(self.mlp(x)))
 
 
 class AttentionBlock(FfnBlock):
@@ -37,7 +37,7 @@ class AttentionBlock(FfnBlock):
         self.layer_scale_1 = LayerScale(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.layer_scale_1(self.token_mixer(x)))
+        x = self.layer_scale_1(x, self.drop_path(self.token_mixer(x)))
         return super().forward(x)
 
 

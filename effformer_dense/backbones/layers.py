@@ -6,6 +6,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from .norm_gelu import batch_norm_gelu, is_lean
+
 NORM_LAYERS: dict[str, type[nn.Module]] = {
     'BN': nn.BatchNorm2d,
     'SyncBN': nn.SyncBatchNorm,
@@ -62,17 +64,40 @@ class ConvNorm(nn.Module):
         return self.norm(self.conv(x))
 
 
+class ConvNormAct(ConvNorm):
+    """:class:`ConvNorm`, then an activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: type[nn.Module] = nn.GELU,
+    ) -> None:
+        super().__init__(in_channels, out_channels, norm_cfg, kernel_size, stride, groups)
+        self.activation = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if is_lean(self.norm, self.activation, x):
+            return batch_norm_gelu(self.norm, x)
+        return self.activation(self.norm(x))
+
+
 class Stem(nn.Module):
     """Two 3x3 convolutions of stride 2: (B, 3, H, W) to (B, C, ceil(H / 4), ceil(W / 4))."""
 
     def __init__(self, out_channels: int, norm_cfg: dict, activation: type[nn.Module]) -> None:
         super().__init__()
-        self.conv1 = ConvNorm(3, out_channels // 2, norm_cfg, kernel_size=3, stride=2)
-        self.conv2 = ConvNorm(out_channels // 2, out_channels, norm_cfg, kernel_size=3, stride=2)
-        self.activation = activation()
+        halfway = out_channels // 2
+        self.conv1 = ConvNormAct(3, halfway, norm_cfg, kernel_size=3, stride=2, activation=activation)
+        self.conv2 = ConvNormAct(halfway, out_channels, norm_cfg, kernel_size=3, stride=2, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.conv2(self.activation(self.conv1(x))))
+        return self.conv2(self.conv1(x))
 
 
 class ConvMlp(nn.Module):
@@ -85,27 +110,26 @@ class ConvMlp(nn.Module):
     def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, depthwise: bool) -> None:
         super().__init__()
         hidden = channels * expansion_ratio
-        self.fc1 = ConvNorm(channels, hidden, norm_cfg)
-        self.mid = ConvNorm(hidden, hidden, norm_cfg, kernel_size=3, groups=hidden) if depthwise else None
+        self.fc1 = ConvNormAct(channels, hidden, norm_cfg)
+        self.mid = ConvNormAct(hidden, hidden, norm_cfg, kernel_size=3, groups=hidden) if depthwise else None
         self.fc2 = ConvNorm(hidden, channels, norm_cfg)
-        self.activation = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.activation(self.fc1(x))
+        x = self.fc1(x)
         if self.mid is not None:
-            x = self.activation(self.mid(x))
+            x = self.mid(x)
         return self.fc2(x)
 
 
 class LayerScale(nn.Module):
-    """Learnable factor per channel on a residual branch (arXiv 2103.17239), for maps (B, C, H, W)."""
+    """Adds a residual branch with a learnable factor per channel (arXiv 2103.17239), on maps (B, C, H, W)."""
 
     def __init__(self, channels: int, initial: float = 1e-5) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((channels,), initial))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.weight[:, None, None]
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        return torch.addcmul(x, branch, self.weight[:, None, None])
 
 
 class DropPath(nn.Module):
@@ -122,8 +146,7 @@ class DropPath(nn.Module):
         if not self.training or self.rate == 0.0:
             return x
         keep = 1 - self.rate
-        mask = x.new_empty((x.shape[0], *(1,) * (x.dim() - 1))).bernoulli_(keep)
-        return x * mask / keep
+        return x * x.new_empty((x.shape[0], *(1,) * (x.dim() - 1))).bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:.3f}'

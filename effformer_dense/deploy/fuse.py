@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..backbones.attention import TokenAttention
 from ..backbones.base import DenseBackbone
-from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock
+from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock, TokenMlp
 from ..backbones.efficientformer_v2 import AttentionBlock, FfnBlock
 from ..backbones.layers import ConvNorm, LayerScale
-from .fused_blocks import FusedMlp, Residual, StripMlp
+from .fused_blocks import Add, FusedMlp, Residual, StripMlp
+from .onednn import OneDnnConv, OneDnnLinear
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -51,10 +53,11 @@ def fuse(model: nn.Module) -> nn.Module:
 
 
 def _fold_norms(module: nn.Module) -> None:
-    """Replace each ConvNorm with batch norm by one convolution."""
+    """Replace each ConvNorm with batch norm by one convolution, with its activation if it has one."""
     for name, child in module.named_children():
         if isinstance(child, ConvNorm) and isinstance(child.norm, _BatchNorm) and child.norm.track_running_stats:
-            setattr(module, name, _fold_batch_norm(child.conv, child.norm))
+            conv = _fold_batch_norm(child.conv, child.norm)
+            setattr(module, name, OneDnnConv(conv, getattr(child, 'activation', None)))
         else:
             _fold_norms(child)
 
@@ -67,10 +70,6 @@ def _fold_batch_norm(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
         factor = factor * norm.weight
         shift = shift * norm.weight + norm.bias
     return _scale_output(conv, factor, shift)
-
-
-def _fold_layer_scale(linear: nn.Conv2d | nn.Linear, scale: LayerScale) -> None:
-    _scale_output(linear, scale.weight.double())
 
 
 @torch.no_grad()
@@ -91,20 +90,30 @@ def _fuse_block(block: nn.Module) -> nn.Module:
     if isinstance(block, TokenBlock):
         block.layer_scale_1 = _fold_into(block.token_mixer.proj, block.layer_scale_1)
         block.layer_scale_2 = _fold_into(block.mlp.fc2, block.layer_scale_2)
+        if block.norm1.weight.device.type == 'cpu':
+            _replace_linears(block.token_mixer, block.mlp)
     return block
+
+
+def _replace_linears(mixer: TokenAttention, mlp: TokenMlp) -> None:
+    if not isinstance(mlp.fc1, nn.Linear):
+        return  # fused before
+    mixer.qkv, mixer.proj = OneDnnLinear(mixer.qkv), OneDnnLinear(mixer.proj)
+    mlp.fc1, mlp.fc2 = OneDnnLinear(mlp.fc1, mlp.activation), OneDnnLinear(mlp.fc2)
+    mlp.activation = nn.Identity()
 
 
 def _fuse_mlp(block: FfnBlock | PoolingBlock) -> FusedMlp:
     pooling = block.layer_scale_1.weight if isinstance(block, PoolingBlock) else None
     layers = (block.mlp.fc1, block.mlp.mid, block.mlp.fc2)
     folded = all(layer is None or isinstance(layer, nn.Conv2d) for layer in layers)
-    mlp = StripMlp if folded and block.mlp.fc1.weight.device.type == 'cpu' else FusedMlp
+    mlp = StripMlp if folded and block.layer_scale_2.weight.device.type == 'cpu' else FusedMlp
     return mlp(block.mlp, _fold_into(block.mlp.fc2, block.layer_scale_2), pooling)
 
 
-def _fold_into(last: nn.Module, scale: LayerScale | nn.Identity) -> nn.Module:
+def _fold_into(last: nn.Module, scale: LayerScale | Add) -> nn.Module:
     """Fold a layer scale into the linear layer before it; with a norm between that could not be folded, keep it."""
     if isinstance(last, (nn.Conv2d, nn.Linear)) and isinstance(scale, LayerScale):
-        _fold_layer_scale(last, scale)
-        return nn.Identity()
+        _scale_output(last, scale.weight.double())
+        return Add()
     return scale

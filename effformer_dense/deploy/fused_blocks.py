@@ -15,8 +15,16 @@ from ..backbones.layers import ConvMlp
 STRIP_VALUES = 2**21
 
 
+class Add(nn.Module):
+    """Residual branch whose layer scale is folded."""
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        # The branch is nobody else's. Autocast may have given it another number type than the sum should have.
+        return branch.add_(x) if branch.dtype == x.dtype else x + branch
+
+
 class Residual(nn.Module):
-    """``x + scale(mixer(x))``."""
+    """A branch, added to its input by ``scale``: a layer scale or :class:`Add`."""
 
     def __init__(self, mixer: nn.Module, scale: nn.Module) -> None:
         super().__init__()
@@ -24,7 +32,7 @@ class Residual(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.scale(self.mixer(x))
+        return self.scale(x, self.mixer(x))
 
 
 class FusedMlp(nn.Module):
@@ -32,7 +40,7 @@ class FusedMlp(nn.Module):
 
     Args:
         mlp: the MLP, its norms folded where possible.
-        scale: layer scale that could not be folded, or identity.
+        scale: layer scale that could not be folded, or :class:`Add`.
         pooling: layer scale of the pooling branch, shape (C,).
     """
 
@@ -54,11 +62,11 @@ class FusedMlp(nn.Module):
         if self.pooling is not None:
             pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
             x = torch.lerp(x[:, :, keep], pooled[:, :, keep], self.pooling)
-            return x + self.scale(self.mlp(x))
-        hidden = self.mlp.activation(self.mlp.fc1(x))
+            return self.scale(x, self.mlp(x))
+        hidden = self.mlp.fc1(x)
         if self.mlp.mid is not None:
-            hidden = self.mlp.activation(self.mlp.mid(hidden)[:, :, keep])
-        return x[:, :, keep] + self.scale(self.mlp.fc2(hidden))
+            hidden = self.mlp.mid(hidden)[:, :, keep]
+        return self.scale(x[:, :, keep], self.mlp.fc2(hidden))
 
 
 class StripMlp(FusedMlp):
@@ -69,12 +77,12 @@ class StripMlp(FusedMlp):
 
     @torch.compiler.disable  # compiled, it would take whole maps, and longer
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != 'cpu' or is_exporting():
-            return super().forward(x)
         batch, _, height, width = x.shape
-        hidden = self.mlp.fc1.out_channels
+        values = self.mlp.fc1.out_channels * height * width
+        if x.device.type != 'cpu' or is_exporting() or batch * values <= STRIP_VALUES:
+            return super().forward(x)
         out = torch.empty_like(x)
-        for images in equal_parts(batch, STRIP_VALUES // (hidden * height * width)):
-            for rows in equal_parts(height, STRIP_VALUES // (hidden * width)):
+        for images in equal_parts(batch, STRIP_VALUES // values):
+            for rows in equal_parts(height, STRIP_VALUES * height // values):
                 out[images, :, rows] = self._rows(x[images], rows.start, rows.stop)
         return out

@@ -1,0 +1,80 @@
+"""Batch norm and GELU in training that keep one map between them instead of two.
+
+By themselves both keep their input for the backward pass: that of the norm, and the normalised map. The second
+follows from the first by one multiplication and one addition per value, so here the backward pass computes it again.
+Hidden maps of MLPs are most of what training keeps, and this is a third of them.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+
+def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
+    """Whether :func:`batch_norm_gelu` can stand for ``activation(norm(x))`` and saves something.
+
+    Not for other layers, nor for norms that somebody watches by hooks; and a compiler finds this by itself.
+    """
+    return (
+        type(norm) is nn.BatchNorm2d
+        and type(activation) is nn.GELU
+        and activation.approximate == 'none'
+        and norm.affine
+        and norm.momentum is not None
+        and torch.is_grad_enabled()
+        and (x.requires_grad or norm.weight.requires_grad)
+        and not (norm._forward_hooks or norm._forward_pre_hooks)
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+    )
+
+
+def batch_norm_gelu(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """``gelu(norm(x))`` with the side effects of ``norm(x)``; shape (B, C, H, W) to the same."""
+    by_batch = norm.training or not norm.track_running_stats
+    if norm.training and norm.track_running_stats:
+        norm.num_batches_tracked.add_(1)
+    return _BatchNormGelu.apply(
+        x, norm.weight, norm.bias, norm.running_mean, norm.running_var, by_batch, norm.momentum, norm.eps
+    )
+
+
+class _BatchNormGelu(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        by_batch: bool,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        normed, mean, inverse_std = torch.native_batch_norm(
+            x, weight, bias, running_mean, running_var, by_batch, momentum, eps
+        )
+        # In evaluation torch leaves the last two empty.
+        statistics = (mean, inverse_std) if by_batch else (running_mean, running_var)
+        ctx.save_for_backward(x, weight, bias, *statistics)
+        ctx.by_batch, ctx.eps = by_batch, eps
+        return F.gelu(normed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, spread = ctx.saved_tensors
+        factor = weight * (spread if ctx.by_batch else (spread + ctx.eps).rsqrt())
+        shift = bias - mean * factor
+        normed = torch.addcmul(shift[:, None, None], x, factor[:, None, None]).to(x.dtype)
+        grad = torch.ops.aten.gelu_backward.grad_input(grad, normed, grad_input=normed)
+        batch, running = ((mean, spread), (None, None)) if ctx.by_batch else ((None, None), (mean, spread))
+        wanted = ctx.needs_input_grad[:3]
+        found = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, *running, *batch, ctx.by_batch, ctx.eps, wanted
+        )
+        return (*found, None, None, None, None, None)

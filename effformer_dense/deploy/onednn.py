@@ -1,0 +1,107 @@
+"""Convolutions that talk to oneDNN directly: one pass for convolution and activation, weights in its own order."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones.attend import is_exporting
+
+#: Output cells up to which weights are kept in oneDNN's order: over so few, bringing them there is a tenth of the time.
+PACK_UP_TO_CELLS = 2048
+
+
+class OneDnnConv(nn.Conv2d):
+    """A convolution and its activation, for inference.
+
+    Computed by one operator of oneDNN in single precision on a CPU; as ever everywhere else, and where gradients are
+    wanted, autocast is on, or a graph is compiled or exported.
+
+    On small maps the weights are held a second time, in oneDNN's order, for the last input size. They follow the
+    weights through ``load_state_dict``, ``copy_``, ``.to()`` and the like; only writes through ``.data``, of which
+    torch keeps no count, escape.
+    """
+
+    #: oneDNN's name and algorithm.
+    _POST_OPS: ClassVar[dict[type, tuple[str, str]]] = {
+        type(None): ('none', ''),
+        nn.GELU: ('gelu', 'none'),
+        nn.ReLU: ('relu', ''),
+    }
+
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            device='meta',
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self.activation = activation
+        self._packed: tuple[tuple, Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._onednn_takes(x):
+            x = super().forward(x)
+            return x if self.activation is None else self.activation(x)
+        name, algorithm = self._POST_OPS[type(self.activation)]
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self._onednn_weight(x), self.bias, *self._geometry, name, [], algorithm
+        )
+
+    @property
+    def _geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+        return self.padding, self.stride, self.dilation, self.groups
+
+    def _onednn_takes(self, x: Tensor) -> bool:
+        return (
+            x.device.type == 'cpu'
+            and x.dtype == self.weight.dtype == torch.float32
+            and type(self.activation) in self._POST_OPS
+            and getattr(self.activation, 'approximate', 'none') == 'none'
+            and torch.backends.mkldnn.is_available()
+            and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
+            and not torch.is_autocast_enabled('cpu')
+            and not torch.compiler.is_compiling()
+            and not is_exporting()
+        )
+
+    def _onednn_weight(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        batch, _, height, width = x.shape
+        cells = batch * height * width // (self.stride[0] * self.stride[1])
+        if cells > PACK_UP_TO_CELLS or weight.is_inference():  # inference tensors keep no count of changes
+            self._packed = None
+            return weight
+        key = x.shape, weight.data_ptr(), weight._version
+        if self._packed is None or self._packed[0] != key:
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(x.shape))
+            # The weights are held as well, so that no others come to lie at their address.
+            self._packed = key, weight.detach(), packed
+        return self._packed[2]
+
+    def _apply(self, *args, **kwargs) -> OneDnnConv:
+        self._packed = None
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), '_packed': None}
+
+
+class OneDnnLinear(OneDnnConv):
+    """A linear layer on grids of tokens (B, h, w, C), as the convolution that it is on maps."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module | None = None) -> None:
+        conv = nn.Conv2d(linear.in_features, linear.out_features, kernel_size=1, device='meta')
+        conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None], linear.weight.requires_grad)
+        conv.bias = linear.bias
+        super().__init__(conv, activation)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return super().forward(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -49,6 +49,14 @@ def count(text: str) -> int:
     return number
 
 
+def positive(text: str) -> int:
+    """Argument type: 1, 2, ..."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{number} is not 1 or more')
+    return number
+
+
 def fraction(text: str) -> float:
     """Argument type: 0 to 1."""
     number = float(text)

@@ -14,21 +14,13 @@ import argparse
 import os
 from pathlib import Path
 
-from arguments import run
+from arguments import positive, run
 
 
 def size(text: str) -> tuple[int, int]:
     """Argument type: SIDE, or HEIGHTxWIDTH."""
     height, _, width = text.partition('x')
     return int(height), int(width or height)
-
-
-def positive(text: str) -> int:
-    """Argument type: 1, 2, ..."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number} is not 1 or more')
-    return number
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +45,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--against', choices=['timm'], help="add timm's model of the same name at 224 px")
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ... (default: %(default)s)')
     parser.add_argument('--threads', type=positive, default=os.cpu_count(), help='CPU threads (default: all cores)')
+    parser.add_argument(
+        '--system-allocator',
+        action='store_true',
+        help='hand freed memory back to the system as programs do by default; the tools keep it (docs/performance.md)',
+    )
     parser.add_argument('--repeats', type=positive, default=10, help='timed steps per row (default: %(default)s)')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/benchmark'), help='default: %(default)s')
     return parser.parse_args()
@@ -74,6 +71,7 @@ def main() -> None:
         train=args.train,
         with_cp=args.with_cp,
         threads=args.threads,
+        keep_memory=not args.system_allocator,
         repeats=args.repeats,
     )
     run_cases(cases, args.out_dir)

@@ -52,7 +52,7 @@ def _fits_one_chunk(q: Tensor, k: Tensor, chunk: int | None) -> bool:
 
 def is_exporting() -> bool:
     """Whether a graph is recorded that must hold nothing but standard operators."""
-    exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
+    exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)  # older torch has the second
     return torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or exporting()
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attend import attend
+from .attend import attend, is_exporting
 from .layers import ConvNorm
 from .relpos import BiasValues, bias_values, no_autocast, resize_table
 
@@ -49,7 +49,7 @@ class RelativePositionBias(nn.Module):
             # On the table, where it costs nothing: resizing and looking up keep constants and sums.
             with no_autocast(table):
                 table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
-        if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or _is_tracing():
+        if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or is_exporting():
             self._cache.clear()
             return self._compute(table, height, width)
         key = (height, width, table.dtype)
@@ -276,7 +276,3 @@ def _split_heads(x: Tensor, num_heads: int) -> Tensor:
 def _join_heads(grid: Tensor) -> Tensor:
     """Grid (B, h, w, n, e) to map (B, n * e, h, w)."""
     return grid.permute(0, 3, 4, 1, 2).flatten(1, 2)
-
-
-def _is_tracing() -> bool:
-    return torch.jit.is_tracing() or torch.compiler.is_compiling()

@@ -30,6 +30,7 @@ class Case:
         with_cp: train with blocks recomputed in the backward pass.
         library: 'effformer_dense', or 'timm' for timm's model of the same name.
         threads: of torch on a CPU.
+        keep_memory: whether the process keeps memory that it frees, as that of the tools does.
         repeats: how often the step is timed.
     """
 
@@ -44,6 +45,7 @@ class Case:
     with_cp: bool = False
     library: str = 'effformer_dense'
     threads: int = 1
+    keep_memory: bool = True
     repeats: int = 10
 
     @property
@@ -51,6 +53,12 @@ class Case:
         """Short name for a table."""
         name = Path(self.model).stem if is_config(self.model) else self.model
         return f'{name} ({self.library})' if self.library == 'timm' else name
+
+    @property
+    def conditions(self) -> str:
+        """Mode, and what else is not as usual, for a table."""
+        extras = (('train', self.train), ('cp', self.with_cp), ('sys', not self.keep_memory))
+        return ' '.join([self.mode, *(name for name, applies in extras if applies), self.precision])
 
 
 @dataclass(frozen=True)

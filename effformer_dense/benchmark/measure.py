@@ -26,7 +26,8 @@ LONG_STEP_S = 60
 
 def measure(case: Case) -> Measurement:
     """Measure a case. Call it in a fresh process: memory that others left would count for it."""
-    keep_freed_memory()
+    if case.keep_memory:
+        keep_freed_memory()
     torch.set_num_threads(case.threads)
     subject = build_subject(case)
     gemm = _gemm(case)

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import platform
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -37,7 +38,8 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
         for case in cases:
             progress.update(task, description=f'{case.label} {case.mode} {case.height}x{case.width}')
             # A process each: peaks of memory, compiled code and allocator state of one case are not the next one's.
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
+            spawn = multiprocessing.get_context('spawn')
+            with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
                 done.append(pool.submit(measure, case).result())
             _write(done, out_dir)  # what is measured is kept, should a later case fail
             progress.advance(task)
@@ -46,6 +48,16 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
         if measurement.parts_ms:
             console.print(_parts(measurement))
     return done
+
+
+def _end_with_parent() -> None:
+    """Do not go on measuring for a benchmark that was killed."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _table(measurements: Sequence[Measurement]) -> Table:
@@ -73,7 +85,7 @@ def _table(measurements: Sequence[Measurement]) -> Table:
         theirs = reference.get((case.model, case.height, case.batch)) if case.height == case.width else None
         table.add_row(
             case.label,
-            f'{case.mode}{" train" * case.train}{" cp" * case.with_cp} {case.precision}',
+            case.conditions,
             f'{case.batch}x{case.height}x{case.width}',
             f'{m.median_ms:.1f}',
             f'{m.fastest_ms:.1f}-{m.slowest_ms:.1f}',

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from effformer_dense.benchmark.cases import Case, make_cases
 from effformer_dense.benchmark.measure import _count_flops, measure
 from effformer_dense.benchmark.report import run
+from tests.helpers import PROJECT_ROOT
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,40 @@ def test_figures_belong_together() -> None:
     assert m.share == pytest.approx(2 * m.gmacs / m.gflop_equivalent)
     assert m.parameters == 3_245_904
     assert m.peak_mib is None or m.peak_mib < 500
+
+
+_SCRIPT = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from effformer_dense.benchmark.report import _end_with_parent
+if __name__ == '__main__':
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn'), initializer=_end_with_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 60).result()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self').exists(), reason='looks for processes in /proc')
+def test_measuring_ends_with_a_killed_benchmark(tmp_path: Path) -> None:
+    script = tmp_path / 'script.py'
+    script.write_text(_SCRIPT)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT) as parent:
+        child = int(parent.stdout.readline())
+        assert _runs(child)
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while _runs(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _runs(child)
+
+
+def _runs(process: int) -> bool:
+    try:
+        status = Path(f'/proc/{process}/status').read_text()
+    except FileNotFoundError:
+        return False
+    return '\nState:\tZ' not in status  # ended, waiting for somebody to ask how
 
 
 @pytest.mark.slow

@@ -168,8 +168,8 @@ class MapAttention(nn.Module):
         self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
 
     @torch.compiler.disable
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Map (B, C, H, W) to the same shape, times a factor per channel ``scale``, shape (C,)."""
         size = x.shape[2:]
         if self.stride_conv is not None:
             x = self.stride_conv(x)
@@ -187,7 +187,8 @@ class MapAttention(nn.Module):
             size_above = (self.stride * h, self.stride * w)
             out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
             out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
-        return self.proj(self.activation(out))
+        out = self.activation(out)
+        return self.proj(out) if scale is None else self.proj(out, scale)
 
 
 class LocalGlobalQuery(nn.Module):

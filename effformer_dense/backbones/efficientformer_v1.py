@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..variants import V1_VARIANTS
 from .attention import TokenAttention
 from .base import DenseBackbone, Stage, pick_variant
-from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
+from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, add_branch, drop_path_rates
 
 
 class PoolingBlock(nn.Module):
@@ -28,7 +28,7 @@ class PoolingBlock(nn.Module):
         # The residual is inside the pooling's branch too: what it mixes in is the difference to the mean.
         pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False) - x
         x = self.layer_scale_1(x, self.drop_path(pooled))
-        return self.layer_scale_2(x, self.drop_path(self.mlp(x)))
+        return add_branch(x, self.mlp, self.layer_scale_2, self.drop_path)
 
 
 class TokenMlp(nn.Module):

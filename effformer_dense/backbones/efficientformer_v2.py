@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..variants import V2_VARIANTS
 from .attention import DualPathDownsample, MapAttention
 from .base import DenseBackbone, Stage, pick_variant
-from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
+from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, add_branch, drop_path_rates
 
 
 class FfnBlock(nn.Module):
@@ -23,7 +23,7 @@ class FfnBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer_scale_2(x, self.drop_path(self.mlp(x)))
+        return add_branch(x, self.mlp, self.layer_scale_2, self.drop_path)
 
 
 class AttentionBlock(FfnBlock):
@@ -37,7 +37,7 @@ class AttentionBlock(FfnBlock):
         self.layer_scale_1 = LayerScale(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.layer_scale_1(x, self.drop_path(self.token_mixer(x)))
+        x = add_branch(x, self.token_mixer, self.layer_scale_1, self.drop_path)
         return super().forward(x)
 
 

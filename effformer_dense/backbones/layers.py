@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from .norm_gelu import batch_norm_gelu, is_lean
 
@@ -60,8 +63,15 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups)
         self.norm = build_norm(out_channels, norm_cfg)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """``scale``: factor per channel of the result, shape (C',)."""
+        x = self.conv(x)
+        if scale is None:
+            return self.norm(x)
+        affine = dict(self.norm.named_parameters(recurse=False))
+        if affine.keys() != {'weight', 'bias'}:
+            return self.norm(x) * scale[:, None, None]
+        return functional_call(self.norm, {name: value * scale for name, value in affine.items()}, (x,))
 
 
 class ConvNormAct(ConvNorm):
@@ -114,11 +124,12 @@ class ConvMlp(nn.Module):
         self.mid = ConvNormAct(hidden, hidden, norm_cfg, kernel_size=3, groups=hidden) if depthwise else None
         self.fc2 = ConvNorm(hidden, channels, norm_cfg)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """``scale``: factor per channel of the result, shape (C,)."""
         x = self.fc1(x)
         if self.mid is not None:
             x = self.mid(x)
-        return self.fc2(x)
+        return self.fc2(x) if scale is None else self.fc2(x, scale)
 
 
 class LayerScale(nn.Module):
@@ -130,6 +141,17 @@ class LayerScale(nn.Module):
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         return torch.addcmul(x, branch, self.weight[:, None, None])
+
+
+def add_branch(x: Tensor, branch: Callable[..., Tensor], scale: LayerScale, drop_path: DropPath) -> Tensor:
+    """``x + drop_path(scale * branch(x))`` for a branch that ends in a :class:`ConvNorm` and passes it a factor.
+
+    In training the factor goes into the norm's affine parameters: what the norm gives need not be kept to find the
+    gradient of the factor.
+    """
+    if scale.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        return x + drop_path(branch(x, scale.weight))
+    return scale(x, drop_path(branch(x)))
 
 
 class DropPath(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .attend import attend, is_exporting
 from .layers import ConvNorm
+from .norm_gelu import activate
 from .relpos import BiasValues, bias_values, no_autocast, resize_table
 
 
@@ -187,7 +188,7 @@ class MapAttention(nn.Module):
             size_above = (self.stride * h, self.stride * w)
             out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
             out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
-        out = self.activation(out)
+        out = activate(out, self.activation)
         return self.proj(out) if scale is None else self.proj(out, scale)
 
 
@@ -246,7 +247,7 @@ class DownsamplingAttention(nn.Module):
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
         bias = self.bias(*x.shape[2:])
         mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, h', w', n, e)
-        return self.proj(self.activation(_join_heads(mixed) + self.v_local(values)))
+        return self.proj(activate(_join_heads(mixed) + self.v_local(values), self.activation))
 
 
 class DualPathDownsample(nn.Module):

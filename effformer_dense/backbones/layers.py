@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .norm_gelu import batch_norm_gelu, is_lean
+from .norm_gelu import activate, batch_norm_gelu, is_lean
 
 NORM_LAYERS: dict[str, type[nn.Module]] = {
     'BN': nn.BatchNorm2d,
@@ -94,7 +94,7 @@ class ConvNormAct(ConvNorm):
         x = self.conv(x)
         if is_lean(self.norm, self.activation, x):
             return batch_norm_gelu(self.norm, x)
-        return self.activation(self.norm(x))
+        return activate(self.norm(x), self.activation, self.norm)
 
 
 class Stem(nn.Module):

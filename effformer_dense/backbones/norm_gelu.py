@@ -16,17 +16,16 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
     """Whether :func:`batch_norm_gelu` can stand for ``activation(norm(x))`` and saves something.
 
-    Not for other layers, nor for norms that somebody watches by hooks; and a compiler finds this by itself.
+    Not for other layers, nor where somebody watches one of the two by hooks; and a compiler finds this by itself.
     """
     return (
         type(norm) is nn.BatchNorm2d
-        and type(activation) is nn.GELU
-        and activation.approximate == 'none'
+        and _is_gelu(activation)
         and norm.affine
         and norm.momentum is not None
         and torch.is_grad_enabled()
         and (x.requires_grad or norm.weight.requires_grad)
-        and not (norm._forward_hooks or norm._forward_pre_hooks)
+        and not _is_watched(norm, activation)
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
     )
@@ -40,6 +39,37 @@ def batch_norm_gelu(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     return _BatchNormGelu.apply(
         x, norm.weight, norm.bias, norm.running_mean, norm.running_var, by_batch, norm.momentum, norm.eps
     )
+
+
+def activate(x: Tensor, activation: nn.Module, maker: nn.Module | None = None) -> Tensor:
+    """``activation(x)`` of a map that nobody needs any more.
+
+    GELU then overwrites it, in inference on a CPU: there every large map that is not made saves the system fetching
+    its pages.
+
+    Args:
+        x: map.
+        activation: what to apply.
+        maker: module that made ``x``; somebody who watches it by hooks may hold the map.
+    """
+    overwrite = (
+        _is_gelu(activation)
+        and x.device.type == 'cpu'
+        and not torch.is_grad_enabled()
+        and not _is_watched(activation, *([] if maker is None else [maker]))
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+    )
+    return torch.ops.aten.gelu_(x) if overwrite else activation(x)
+
+
+def _is_gelu(activation: nn.Module) -> bool:
+    return type(activation) is nn.GELU and activation.approximate == 'none'
+
+
+def _is_watched(*modules: nn.Module) -> bool:
+    """Whether hooks want to see what goes in or comes out."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
 
 
 class _BatchNormGelu(torch.autograd.Function):

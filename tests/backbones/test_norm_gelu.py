@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from effformer_dense.backbones import norm_gelu
 from effformer_dense.backbones.layers import ConvNormAct
-from effformer_dense.backbones.norm_gelu import batch_norm_gelu, is_lean
+from effformer_dense.backbones.norm_gelu import activate, batch_norm_gelu, is_lean
 from effformer_dense.variants import V2_VARIANTS
 from tests.helpers import build, randomise
 
@@ -84,10 +84,28 @@ def test_what_it_stands_for() -> None:
     assert not is_lean(nn.BatchNorm2d(5, momentum=None), gelu, x)
     with torch.no_grad():
         assert not is_lean(norm, gelu, x)
-    handle = norm.register_forward_hook(lambda *_: None)
-    assert not is_lean(norm, gelu, x)
-    handle.remove()
+    for module in (norm, gelu):
+        handle = module.register_forward_hook(lambda *_: None)
+        assert not is_lean(norm, gelu, x)
+        handle.remove()
     assert is_lean(norm, gelu, x)
+
+
+def test_inference_overwrites_what_nobody_watches() -> None:
+    layer, images = ConvNormAct(4, 6, dict(type='BN')).eval(), torch.randn(2, 4, 8, 8)
+    expected = layer(images).detach()  # gradients wanted: nothing is overwritten
+    held: list[Tensor] = []
+    layer.norm.register_forward_hook(lambda *args: held.append(args[-1]))
+    with torch.no_grad():
+        assert torch.equal(layer(images), expected)
+        assert torch.equal(nn.functional.gelu(held[0]), expected)
+        layer.norm._forward_hooks.clear()
+        seen: list[Tensor] = []
+        layer.activation.register_forward_hook(lambda *args: seen.append(args[-1]))
+        assert torch.equal(layer(images), expected) and torch.equal(seen[0], expected)
+        layer.activation._forward_hooks.clear()
+        fresh = torch.randn(2, 3)
+        assert activate(fresh, layer.activation) is fresh
 
 
 def test_keeps_one_map_less() -> None:

@@ -1,24 +1,39 @@
-"""Reading weights: file layouts, reports of what was loaded, and the ``timm://`` scheme.
+"""Reading and converting weights: file layouts, reports of what was loaded, names of the hub.
 
-Importing it teaches the backbones the layouts and MMEngine the scheme.
+Importing it teaches the backbones the layouts, and MMEngine the names and reading that runs nothing.
 """
 
 from ..backbones.base import DenseBackbone
-from .adapter import adapt_state_dict
-from .layouts import Layout, detect_layout, identify_variant, to_native
+from .adapter import adapt_state_dict, match
+from .convert import Conversion, convert, convert_file
+from .export import from_native
+from .hub import fetch_huggingface, fetch_timm
+from .layouts import Layout, backbone_prefixes, detect_layout, identify_variant, to_native
+from .loaders import register
+from .read import read_file
 from .report import LoadReport, load_report
-from .timm_hub import fetch, register_scheme
+from .unwrap import find_backbone, weights_in
 
 DenseBackbone.state_dict_adapter = staticmethod(adapt_state_dict)
-register_scheme()
+register()
 
 __all__ = [
+    'Conversion',
     'Layout',
     'LoadReport',
     'adapt_state_dict',
+    'backbone_prefixes',
+    'convert',
+    'convert_file',
     'detect_layout',
-    'fetch',
+    'fetch_huggingface',
+    'fetch_timm',
+    'find_backbone',
+    'from_native',
     'identify_variant',
     'load_report',
+    'match',
+    'read_file',
     'to_native',
+    'weights_in',
 ]

@@ -9,51 +9,67 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..backbones.base import DenseBackbone
-from .layouts import detect_layout, identify_variant, to_native
-from .report import load_report
+from .layouts import identify_variant, to_native
+from .report import LoadReport, load_report
+from .unwrap import check_tensors, describe_rest, find_backbone, weights_in
 
 
 def adapt_state_dict(backbone: DenseBackbone, state_dict: dict[str, Tensor], prefix: str) -> None:
     """Rewrite the entries under ``prefix`` into the layout of ``backbone``, in place.
 
-    Runs inside ``load_state_dict``, hence also under MMEngine's ``Pretrained``, ``load_from`` and
-    ``init_detector``, and with the backbone at any place of a larger model.
+    Runs inside ``load_state_dict``, hence also under MMEngine's ``Pretrained``, ``load_from``, ``resume`` and
+    ``init_detector``, and with the backbone at any place of a larger model. A backbone alone also takes files that
+    have it under a prefix: classifiers, whole detectors and segmentors.
 
     Raises:
-        ValueError: weights of another variant, of no layout that we know, or with shapes that do not fit.
+        ValueError: weights of another variant, of no layout that we know, that do not fit, or that leave a part of
+            the backbone without weights, whatever ``strict`` says.
     """
     own = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-    if isinstance(own.get('model'), Mapping):  # the published code saves its weights so
-        own = state_dict.pop(prefix + 'model')
-        state_dict.update({prefix + key: value for key, value in own.items()})
     if not own:
         return  # nothing for us: whether that is an error, the caller's `strict` decides
-    if detect_layout(own) is None:
-        _refuse_foreign(own, backbone)
-        return
-    native, ignored = to_native(own)
+    native, report = match(backbone, own)
+    for key in own:
+        del state_dict[prefix + key]
+    state_dict.update({prefix + key: value for key, value in native.items()})
+    level = logging.WARNING if report.missing else logging.INFO
+    print_log(f'{backbone.variant.name}: {report.summary()}', logger='current', level=level)
+
+
+def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[str, Tensor], LoadReport]:
+    """Entries for a backbone in our layout, tables not yet resized, and what becomes of every entry of ``content``.
+
+    Raises:
+        ValueError: see :func:`adapt_state_dict`.
+    """
+    weights = weights_in(content)
+    expected = backbone.state_dict()
+    found = find_backbone(weights)
+    if found is None:
+        if not any(key in weights for key in expected):
+            raise ValueError(_describe_foreign(weights, backbone))
+        native, ignored = dict(weights), {}  # ours, and not all of it
+    else:
+        check_tensors(found.backbone)
+        native, ignored = to_native(found.backbone)
+        ignored.update(describe_rest(found.rest))
     variant = identify_variant(native)
     if variant is not None and variant != backbone.variant:
         raise ValueError(
             f'These weights are of {variant.name}, and the backbone is {backbone.variant.name}. '
             f"Set arch='{variant.arch}' (type='EfficientFormerV{variant.generation}') or load the other file."
         )
-    report = load_report(native, backbone.state_dict(), ignored)
-    if report.mismatched:
+    for key in [key for key in native if key.startswith('out_norms.') and key not in expected]:
+        del native[key]
+        ignored[key] = 'output norms that out_norm and out_indices of the backbone leave out'
+    report = load_report(native, expected, ignored)
+    unexplained = [key for key in report.missing if not key.startswith('out_norms.')]  # ImageNet files have none
+    if report.mismatched or report.unexpected or unexplained:
         raise ValueError(f'Weights do not fit {backbone.variant.name}: {report.summary()}')
-    for key in own:
-        del state_dict[prefix + key]
-    state_dict.update({prefix + key: value for key, value in native.items()})
-    level = logging.WARNING if report.missing or report.unexpected else logging.INFO
-    print_log(f'{backbone.variant.name}: {report.summary()}', logger='current', level=level)
+    return native, report
 
 
-def _refuse_foreign(own: Mapping[str, Tensor], backbone: DenseBackbone) -> None:
+def _describe_foreign(weights: Mapping[str, Tensor], backbone: DenseBackbone) -> str:
     """Weights of which not one is ours would leave the backbone as it was started, at random."""
-    if any(key in own for key in backbone.state_dict()):
-        return
-    hint = ''
-    if any(key.startswith('backbone.') for key in own):
-        hint = " It is a whole detector or segmentor: add prefix='backbone.' to init_cfg, or use load_from."
-    sample = ', '.join(list(own)[:3])
-    raise ValueError(f'None of these {len(own)} entries ({sample}, ...) is of {backbone.variant.name}.{hint}')
+    sample = ', '.join(list(weights)[:3])
+    return f'None of these {len(weights)} entries ({sample}, ...) is of {backbone.variant.name}.'

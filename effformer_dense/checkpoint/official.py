@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .rename import Rule, close_hole, flat_position, is_conv_mlp, rename, square_table
+from .rename import CONV_MLP_RULES, Rule, close_hole, flat_position, is_conv_mlp, rename, square_table
 
 _LAST_STAGE_BLOCK = r'network\.6\.(\d+)\.'
 
@@ -37,11 +37,6 @@ _RULES: tuple[Rule, ...] = (
     (r'\.(token_mixer|attention)\.proj\.1\.', r'.\1.proj.conv.'),
     (r'\.(token_mixer|attention)\.proj\.2\.', r'.\1.proj.norm.'),
 )
-_CONV_MLP_RULES: tuple[Rule, ...] = (
-    (r'\.mlp\.(fc1|mid|fc2)\.', r'.mlp.\1.conv.'),
-    (r'\.mlp\.norm([12])\.', r'.mlp.fc\1.norm.'),
-    (r'\.mlp\.mid_norm\.', '.mlp.mid.norm.'),
-)
 
 
 def official_to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -57,7 +52,7 @@ def official_to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tens
             continue
         name = rename(close_hole(key, _LAST_STAGE_BLOCK, hole), _RULES)
         if is_conv_mlp(key, state_dict):
-            name = rename(name, _CONV_MLP_RULES)
+            name = rename(name, CONV_MLP_RULES)
         if name.endswith('.bias.table'):
             value = square_table(value, key)
         elif '.layer_scale_' in name:

@@ -66,9 +66,14 @@ def load_report(
                 report.missing.append(key)
         elif loaded[key].shape == value.shape:
             report.matched.append(key)
-        elif key.endswith('.bias.table') and loaded[key].dim() == 3 and loaded[key].shape[0] == value.shape[0]:
+        elif key.endswith('.bias.table') and _is_table(loaded[key], num_heads=len(value)):
             report.resized[key] = f'{tuple(loaded[key].shape)} -> {tuple(value.shape)}'
         else:
             report.mismatched[key] = f'{tuple(loaded[key].shape)}, not {tuple(value.shape)}'
     report.unexpected.extend(key for key in loaded if key not in expected)
     return report
+
+
+def _is_table(table: Tensor, num_heads: int) -> bool:
+    """Whether it can be resized: a square grid of some cells per head."""
+    return table.dim() == 3 and len(table) == num_heads and table.shape[1] == table.shape[2] > 0

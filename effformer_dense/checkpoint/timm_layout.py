@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .rename import Rule, close_hole, flat_position, is_conv_mlp, rename, square_table
+from .rename import CONV_MLP_RULES, Rule, close_hole, flat_position, is_conv_mlp, rename, square_table
 
 _LAST_STAGE_BLOCK = r'stages\.3\.blocks\.(\d+)\.'
 
@@ -19,10 +19,6 @@ _V1_RULES: tuple[Rule, ...] = (
     *_COMMON_RULES,
     (r'^stem\.(conv[12])\.', r'stem.\1.conv.'),
     (r'^stem\.norm([12])\.', r'stem.conv\1.norm.'),
-)
-_V1_CONV_MLP_RULES: tuple[Rule, ...] = (
-    (r'\.mlp\.fc([12])\.', r'.mlp.fc\1.conv.'),
-    (r'\.mlp\.norm([12])\.', r'.mlp.fc\1.norm.'),
 )
 _V2_RULES: tuple[Rule, ...] = (
     *_COMMON_RULES,
@@ -46,6 +42,6 @@ def timm_to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor],
         else:
             name = rename(close_hole(key, _LAST_STAGE_BLOCK, hole), _V1_RULES if is_v1 else _V2_RULES)
             if is_v1 and is_conv_mlp(key, state_dict):
-                name = rename(name, _V1_CONV_MLP_RULES)
+                name = rename(name, CONV_MLP_RULES)
             native[name] = square_table(value, key) if name.endswith('.bias.table') else value
     return native, ignored

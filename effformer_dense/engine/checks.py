@@ -7,16 +7,14 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
-from ..checkpoint import fetch
-from ..checkpoint.timm_hub import SCHEME, read
+from ..checkpoint import match, weights_in
 from .check_arguments import check_arguments
 from .check_data import check_classes, check_dataset, check_evaluator, check_num_classes
 from .check_labels import check_num_labels
 from .datasets import leaf_datasets
-from .weights import read_checkpoint, weights_of
+from .weights import read_checkpoint
 
 
 def check_run(cfg: Config, splits: Sequence[str]) -> None:
@@ -84,33 +82,23 @@ def check_backbone(model: dict, with_weights: bool) -> None:
             _check_pretrained(backbone, str(part.get('checkpoint')), part.get('prefix'))
 
 
-def _check_pretrained(backbone: nn.Module, source: str, prefix: str | None) -> None:
-    """Load pretrained weights into a backbone that is thrown away, so that a misfit shows now."""
-    state_dict = _read_pretrained(source)
-    if prefix:
-        prefix = prefix.rstrip('.') + '.'
-        state_dict = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
-        if not state_dict:
-            raise ValueError(f'{source} has no entries under the prefix {prefix!r} of init_cfg.')
-    try:
-        result = backbone.load_state_dict(state_dict, strict=False)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f'{source}: {error}') from error
-    # ImageNet files have no output norms; everything else must be there.
-    missing = [key for key in result.missing_keys if not key.startswith('out_norms.')]
-    if missing:
-        raise ValueError(f'{source} lacks {len(missing)} entries of {backbone.variant.name}, e.g. {missing[0]}.')
-
-
-def _read_pretrained(source: str) -> dict[str, Tensor]:
-    if source.startswith(SCHEME):
-        return read(fetch(source.removeprefix(SCHEME)))
+def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) -> None:
+    """Pretrained weights can be had and fit, so that a misfit shows now."""
     if '://' not in source and not Path(source).is_file():
         raise ValueError(
             f'Pretrained weights {source} do not exist. Name a local file with --cfg-options '
             'model.backbone.init_cfg.checkpoint=FILE, or train without: --from-scratch.'
         )
-    return weights_of(read_checkpoint(source))
+    content = read_checkpoint(source)
+    if prefix:
+        prefix = prefix.rstrip('.') + '.'
+        content = {key[len(prefix) :]: value for key, value in weights_in(content).items() if key.startswith(prefix)}
+        if not content:
+            raise ValueError(f'{source} has no entries under the prefix {prefix!r} of init_cfg.')
+    try:
+        match(backbone, content)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
 
 
 def _check_one_spec_per_folder(cfg: Config) -> None:

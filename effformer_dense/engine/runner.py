@@ -18,7 +18,7 @@ from .config import ConfigOptions, enter_scope, load_config
 from .datasets import leaf_datasets
 from .nodes import walk
 from .pictures_hook import PICTURES_HOOK
-from .weights import find_checkpoint, load_weights, read_checkpoint
+from .weights import check_start, find_checkpoint, load_weights
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
             )
         cfg.resume, cfg.load_from = True, str(checkpoint)
     elif cfg.get('load_from') and '://' not in cfg.load_from:
-        read_checkpoint(find_checkpoint(Path(cfg.load_from)))
+        check_start(find_checkpoint(Path(cfg.load_from)))
     Runner.from_cfg(cfg).train()
     return Path(cfg.work_dir)
 

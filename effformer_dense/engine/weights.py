@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
-from torch import Tensor, nn
+from torch import nn
 
-from ..checkpoint import load_report
+from ..checkpoint import backbone_prefixes, load_report, weights_in
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -39,22 +38,32 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         path: a file, or a URL that MMEngine understands.
 
     Raises:
-        ValueError: the file is truncated, empty, or no checkpoint.
+        ValueError, FileNotFoundError: see :mod:`..checkpoint.loaders`; or the file is no checkpoint.
     """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError, AttributeError) as error:
-        size = f' ({Path(path).stat().st_size:,} bytes)' if Path(path).is_file() else ''
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f'{path}{size} is no readable checkpoint: {reason} Copy or download it again.') from error
+    checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint.')
     return checkpoint
 
 
-def weights_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights in a checkpoint, which MMEngine keeps beside optimiser and history."""
-    return checkpoint.get('state_dict', checkpoint)
+def check_start(path: Path) -> None:
+    """Weights that ``load_from`` names are those of a whole model.
+
+    MMEngine takes what it finds there and leaves the rest as it is, with a warning among others.
+
+    Raises:
+        ValueError: not readable, or a backbone that is not where detectors and segmentors have theirs.
+    """
+    try:
+        places = backbone_prefixes(weights_in(read_checkpoint(path)))
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}' if str(path) not in str(error) else str(error)) from error
+    if places and 'backbone.' not in places:
+        place = f'under {places[0]!r}' if places[0] else 'at the top'
+        raise ValueError(
+            f'{path} has a backbone {place}, and load_from takes whole detectors and segmentors, which have it under '
+            f"'backbone.'. To start from it: --cfg-options model.backbone.init_cfg.checkpoint={path}"
+        )
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
@@ -71,9 +80,9 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
         ValueError: not readable, of another variant, or with entries missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(path)
-    state_dict = weights_of(checkpoint)
     inner = model.module if is_model_wrapper(model) else model
     try:
+        state_dict = weights_in(checkpoint)
         result = inner.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
         report = load_report(state_dict, inner.state_dict())

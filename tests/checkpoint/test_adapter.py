@@ -81,7 +81,7 @@ def test_what_is_missing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     MMLogger._instance_dict['report-test'] = logger
     state = EfficientFormerV1('l1', out_norm=False).state_dict()
     with caplog.at_level(logging.INFO):
-        EfficientFormerV1('l1').load_state_dict(state, strict=False)
+        EfficientFormerV1('l1').load_state_dict(state, strict=False)  # output norms start anew
     logger.removeHandler(caplog.handler)
     assert '8 missing (out_norms.0.weight' in caplog.text
 

@@ -8,8 +8,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import timm
 import torch
 
+from effformer_dense.checkpoint import Layout, convert
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 from tests.helpers import SHARED, build
 
@@ -66,6 +68,51 @@ def test_published_imagenet_weights_at_224_px_in_every_mode(
     net = build(_variant(case), bias_resize=mode, out_norm=False).eval()
     net.load_state_dict(golden_state(f'official_imagenet_{case}'))
     _compare(net, golden, f'official_imagenet_{case}')
+
+
+@pytest.mark.parametrize('source', ['mmpretrain', 'huggingface'])
+def test_layouts_of_others_for_v1(source: str, golden: ModuleType, golden_state: Callable[[str], dict]) -> None:
+    net = build(V1_VARIANTS['l1'], out_norm=False).eval()
+    net.load_state_dict(golden_state(f'{source}_v1_l1'))
+    _compare(net, golden, f'{source}_v1_l1')
+
+
+@pytest.mark.parametrize('arch', ['l1', 'l3', 'l7'])
+@pytest.mark.parametrize('source', ['mmpretrain', 'huggingface', 'official_imagenet'])
+def test_every_layout_of_v1_gives_timms_features(source: str, arch: str, golden_state: Callable[[str], dict]) -> None:
+    """There are no stored features for most: converted to timm's layout, timm's model is the reference."""
+    row = V1_VARIANTS[arch]
+    state = golden_state(f'{source}_v1_{arch}')
+    net = build(row, out_norm=False).eval()
+    net.load_state_dict(state)
+    reference = timm.create_model(row.timm_name.split('.')[0], num_classes=0).eval()
+    conversion = convert(state, Layout.TIMM)
+    names = reference.state_dict().keys()
+    reference.load_state_dict({key: value for key, value in conversion.weights.items() if key in names}, strict=True)
+    assert all(key.startswith('head') for key in conversion.weights.keys() - names)
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        expected = reference.forward_intermediates(images, intermediates_only=True)
+        for ours, theirs in zip(net(images), expected, strict=True):
+            assert float((ours - theirs).abs().max() / theirs.std()) < 1e-4
+
+
+@pytest.mark.parametrize('arch', ['s1', 'l'])
+def test_official_layout_of_v2_gives_timms_features(arch: str, golden_state: Callable[[str], dict]) -> None:
+    """Where there are no stored features."""
+    row = V2_VARIANTS[arch]
+    state = golden_state(f'official_imagenet_v2_{arch}')
+    net = build(row).eval().double()
+    net.load_state_dict(state)
+    reference = timm.create_model(row.timm_name.split('.')[0], num_classes=0).eval()
+    weights = convert(state, Layout.TIMM).weights
+    headless = {key: value for key, value in weights.items() if not key.startswith('head')}
+    reference.load_state_dict(headless, strict=True)
+    images = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    with torch.no_grad():
+        expected = reference.double().forward_intermediates(images, intermediates_only=True)
+        for ours, theirs in zip(net(images), expected, strict=True):
+            assert float((ours - theirs).abs().max() / theirs.std()) < 1e-4
 
 
 @pytest.mark.parametrize('kind', ['imagenet', 'coco'])

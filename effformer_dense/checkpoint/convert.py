@@ -1,0 +1,173 @@
+"""Converting a checkpoint file from any layout that is known to one that can be written."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..backbones import EfficientFormerV1, EfficientFormerV2
+from ..files import write_atomically
+from ..variants import Variant, choice_error
+from .export import fresh_norm, from_native
+from .layouts import Layout, detect_layout, identify_variant, to_native
+from .read import read_file
+from .rename import Rule, rename
+from .report import load_report
+from .unwrap import Found, check_tensors, describe_rest, find_backbone, take, weights_in
+
+TARGETS = (Layout.NATIVE, Layout.TIMM, Layout.OFFICIAL)
+SUFFIXES = ('.pth', '.safetensors')
+
+#: Classifiers of all layouts, with the norm before them, in timm's names.
+_CLASSIFIER: tuple[Rule, ...] = (
+    (r'^(?:efficientformer\.layernorm|backbone\.norm3)\.', 'norm.'),
+    (r'^(?:dist_head|distillation_classifier|head\.dist_head)\.', 'head_dist.'),
+    (r'^(?:classifier|head\.head)\.', 'head.'),
+)
+_CLASSIFIER_NAMES = re.compile(r'(norm|head|head_dist)\.[a-z_]+')
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Converted weights, and what became of the entries.
+
+    Attributes:
+        weights: in the new layout.
+        variant: whose they are.
+        source, target: layouts.
+        left_out: {key of the file: reason}.
+        added: entries that the file did not have.
+    """
+
+    weights: dict[str, Tensor]
+    variant: Variant
+    source: Layout
+    target: Layout
+    left_out: dict[str, str] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Report of several lines."""
+        size = sum(value.numel() for value in self.weights.values())
+        lines = [
+            f'{self.variant.name}, from the layout {self.source.value} to {self.target.value}',
+            f'{len(self.weights)} entries written, {size / 1e6:.1f} M values',
+        ]
+        lines += [f'{count} left out: {reason}' for reason, count in sorted(Counter(self.left_out.values()).items())]
+        if self.added:
+            lines.append(f'{len(self.added)} added: {", ".join(self.added)}')
+        return '\n'.join(lines)
+
+
+def convert_file(
+    source: Path, destination: Path, target: Layout = Layout.NATIVE, prefix: str | None = None, trust: bool = False
+) -> Conversion:
+    """Convert a file.
+
+    Args:
+        source: file of any known layout, torch's format or safetensors.
+        destination: ``.pth`` or ``.safetensors``; replaced if it is there.
+        target: one of :data:`TARGETS`.
+        prefix: where the backbone is, for a file that holds several; None to look for it.
+        trust: see :func:`.read.read_file`.
+
+    Raises:
+        ValueError, FileNotFoundError: see :func:`.read.read_file` and :func:`convert`; a ``destination`` of another
+            type, or that is ``source``.
+    """
+    if destination.suffix not in SUFFIXES:
+        raise choice_error('Ending of the converted file', destination.suffix or destination.name, SUFFIXES)
+    if destination.exists() and destination.samefile(source):
+        raise ValueError(f'{destination} is the file to convert: write to another one.')
+    content = read_file(source, trust=trust)
+    try:
+        if not isinstance(content, Mapping):
+            raise ValueError(f'it holds a {type(content).__name__}, not weights by name.')
+        conversion = convert(content, target, prefix)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(destination, lambda scratch: _save(conversion, scratch, destination.suffix))
+    return conversion
+
+
+def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = None) -> Conversion:
+    """Convert what a file holds; arguments as of :func:`convert_file`.
+
+    A classifier goes along to timm and the published code, the rest of a detector or segmentor to our layout. timm's
+    models end in a norm; where the file has none, it is added as timm initialises it.
+
+    Raises:
+        ValueError: no backbone, several, one of no published size, or with entries missing or left over.
+    """
+    weights = weights_in(content)
+    found = find_backbone(weights) if prefix is None else take(weights, prefix)
+    if found is None or detect_layout(found.backbone) is None:
+        sample = ', '.join(list(weights)[:5])
+        place = '' if prefix is None else f' under {prefix!r}'
+        raise ValueError(f'no EfficientFormer{place} among its {len(weights)} entries ({sample}, ...).')
+    check_tensors(found.backbone)
+    native, ignored = to_native(found.backbone)
+    variant = _checked_variant(native)
+    left_out = {found.prefix + key: reason for key, reason in ignored.items()} | describe_rest(found.rest)
+    converted = from_native(native, variant, target)
+    kept, added = _company(found, left_out, variant, target)
+    if target is Layout.NATIVE and kept:
+        converted = {found.prefix + key: value for key, value in converted.items()}
+    if target is Layout.TIMM:
+        left_out |= {key: 'output norms, for which timm has no place' for key in native if key.startswith('out_norms.')}
+    source = detect_layout(found.backbone)
+    return Conversion({**converted, **kept}, variant, source, target, left_out, added)
+
+
+def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
+    """Variant of weights that hold all of it and nothing else."""
+    variant = identify_variant(native)
+    if variant is None:
+        raise ValueError('its widths and depths are those of no published size of EfficientFormer.')
+    backbone = EfficientFormerV1 if variant.generation == 1 else EfficientFormerV2
+    with torch.device('meta'):
+        expected = backbone(arch=variant.arch, out_norm=any(key.startswith('out_norms.') for key in native))
+    report = load_report(native, expected.state_dict())
+    # Fewer output norms than stages: out_indices.
+    missing = [key for key in report.missing if not key.startswith('out_norms.')]
+    if missing or report.unexpected or report.mismatched:
+        raise ValueError(f'it is no whole {variant.name}: {report.summary()}')
+    return variant
+
+
+def _company(
+    found: Found, left_out: dict[str, str], variant: Variant, target: Layout
+) -> tuple[dict[str, Tensor], list[str]]:
+    """What goes along with the backbone, taken out of ``left_out``; and the names of what is added."""
+    candidates = {found.prefix + key: value for key, value in found.backbone.items()} | found.rest
+    classifier = {key: rename(key, _CLASSIFIER) for key in left_out}
+    classifier = {key: name for key, name in classifier.items() if _CLASSIFIER_NAMES.fullmatch(name)}
+    if target is Layout.NATIVE:
+        rest = [key for key in found.rest if key not in classifier and left_out[key].startswith('outside')]
+        along = {key: key for key in rest if found.prefix}
+    else:
+        along = classifier
+    kept = {}
+    for key, name in along.items():
+        kept[name.replace('head_dist.', 'dist_head.') if target is Layout.OFFICIAL else name] = candidates[key]
+        del left_out[key]
+    added = fresh_norm(variant) if target is Layout.TIMM and 'norm.weight' not in kept else {}
+    return {**kept, **added}, list(added)
+
+
+def _save(conversion: Conversion, path: Path, suffix: str) -> None:
+    weights = {key: value.detach().contiguous().clone() for key, value in conversion.weights.items()}
+    if suffix == '.safetensors':
+        from safetensors.torch import save_file
+
+        save_file(weights, path, metadata={'format': 'pt'})
+    else:
+        torch.save({'model': weights} if conversion.target is Layout.OFFICIAL else weights, path)

@@ -23,6 +23,7 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
         and _is_gelu(activation)
         and norm.affine
         and norm.momentum is not None
+        and x.numel() > x.shape[1]  # one value per channel has no variance: the norm itself says so
         and torch.is_grad_enabled()
         and (x.requires_grad or norm.weight.requires_grad)
         and not _is_watched(norm, activation)

@@ -151,8 +151,8 @@ def _company(
     classifier = {key: rename(key, _CLASSIFIER) for key in left_out}
     classifier = {key: name for key, name in classifier.items() if _CLASSIFIER_NAMES.fullmatch(name)}
     if target is Layout.NATIVE:
-        rest = [key for key in found.rest if key not in classifier and left_out[key].startswith('outside')]
-        along = {key: key for key in rest if found.prefix}
+        rest = [key for key, value in found.rest.items() if key not in classifier and isinstance(value, Tensor)]
+        along = {key: key for key in rest if found.prefix and left_out[key].startswith('outside')}
     else:
         along = classifier
     kept = {}

@@ -114,8 +114,9 @@ def _read_pickle(path: Path, map_location: Any, trust: bool) -> Any:
             detail = re.search(r'WeightsUnpickler error: *(\S.+)', str(error))
             raise ValueError(detail[1] if detail else 'a broken pickle') from error
         raise _RefusedError(
-            f'wants to use {wanted[1] or wanted[2]} while it is read, which no weights need: that could run anything. If you trust '
-            'its maker as you would trust a program: tools/convert_checkpoint.py --trust IN OUT, and use OUT.'
+            f'wants to use {wanted[1] or wanted[2]} while it is read, which no weights need: that could run anything. '
+            'If you trust its maker as you would trust a program: tools/convert_checkpoint.py --trust IN OUT, and use '
+            'OUT.'
         ) from error
 
 

@@ -82,6 +82,7 @@ def test_what_it_stands_for() -> None:
     assert not is_lean(nn.SyncBatchNorm(5), gelu, x)
     assert not is_lean(nn.BatchNorm2d(5, affine=False), gelu, x)
     assert not is_lean(nn.BatchNorm2d(5, momentum=None), gelu, x)
+    assert not is_lean(norm, gelu, x[:1, :, :1, :1])
     with torch.no_grad():
         assert not is_lean(norm, gelu, x)
     for module in (norm, gelu):

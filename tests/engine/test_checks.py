@@ -184,11 +184,12 @@ def test_pretrained_weights_in_their_usual_wrappings_pass(tmp_path: Path) -> Non
         ({'model': state}, {}),
         ({'state_dict': state, 'meta': {}}, {}),
         (whole, dict(prefix='backbone.')),
+        (whole, {}),
     ]:
         torch.save(content, path)
         check_backbone(_model(checkpoint=str(path), **options), with_weights=True)
-    with pytest.raises(ValueError, match=r"add prefix='backbone.' to init_cfg"):
-        check_backbone(_model(checkpoint=str(path)), with_weights=True)
+    with pytest.raises(ValueError, match=r"no entries under the prefix 'student\.' of init_cfg"):
+        check_backbone(_model(checkpoint=str(path), prefix='student'), with_weights=True)
 
 
 def test_channels_of_the_neck_follow_the_variant() -> None:

@@ -80,7 +80,7 @@ class RelativePositionBias(nn.Module):
         return super()._apply(*args, **kwargs)
 
     def __getstate__(self) -> dict:
-        return {**super().__getstate__(), '_cache': {}}
+        return {**self.__dict__, '_cache': {}}
 
     def extra_repr(self) -> str:
         return f'table={tuple(self.table.shape)}, resize={self.resize!r}, query_stride={self.query_stride}'

@@ -1,4 +1,4 @@
-"""Inference copies: norms and layer scales folded into the convolutions, MLPs computed in strips."""
+"""Inference copies: norms, layer scales and activations folded into the convolutions, MLPs computed in strips."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .onednn import OneDnnConv, OneDnnLinear
 def fuse(model: nn.Module) -> nn.Module:
     """Copy a model for inference: equal outputs, less time and memory.
 
-    In every EfficientFormer backbone of ``model``, batch norms and layer scales go into the convolutions before them,
-    and MLPs are computed in strips on a CPU; elsewhere (necks, heads) batch norms are folded by mmcv. The copy is in
-    evaluation mode and in the same precision, can be compiled and exported, and is not for training: load weights and
-    move to the device first, then fuse.
+    In every EfficientFormer backbone of ``model``, batch norms and layer scales go into the convolutions before them;
+    on a CPU, MLPs are computed in strips, and convolutions with their activations are one operation of oneDNN.
+    Elsewhere (necks, heads) batch norms are folded by mmcv. The copy is in evaluation mode and in the same precision,
+    can be compiled and exported, and is not for training: load weights and move to the device first, then fuse.
 
     Args:
         model: a backbone, or any module that holds one, such as a detector or a segmentor. It is not changed.

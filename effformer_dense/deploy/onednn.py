@@ -91,7 +91,7 @@ class OneDnnConv(nn.Conv2d):
         return super()._apply(*args, **kwargs)
 
     def __getstate__(self) -> dict:
-        return {**super().__getstate__(), '_packed': None}
+        return {**self.__dict__, '_packed': None}
 
 
 class OneDnnLinear(OneDnnConv):

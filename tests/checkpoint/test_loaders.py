@@ -53,8 +53,9 @@ def test_a_repository_that_is_not_there(caches: Path) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a local web server for the folder ``www``."""
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
     (tmp_path / 'www').mkdir()
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'www'))
     handler.log_message = lambda *_: None

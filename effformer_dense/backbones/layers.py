@@ -75,19 +75,17 @@ class ConvNorm(nn.Module):
 
 
 class ConvNormAct(ConvNorm):
-    """:class:`ConvNorm`, then an activation."""
+    """:class:`ConvNorm` (``geometry``: its further arguments), then an activation."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         norm_cfg: dict,
-        kernel_size: int = 1,
-        stride: int = 1,
-        groups: int = 1,
         activation: type[nn.Module] = nn.GELU,
+        **geometry: int,
     ) -> None:
-        super().__init__(in_channels, out_channels, norm_cfg, kernel_size, stride, groups)
+        super().__init__(in_channels, out_channels, norm_cfg, **geometry)
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:

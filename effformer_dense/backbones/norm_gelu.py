@@ -27,8 +27,7 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
         and torch.is_grad_enabled()
         and (x.requires_grad or norm.weight.requires_grad)
         and not _is_watched(norm, activation)
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not _is_recorded()
     )
 
 
@@ -58,10 +57,14 @@ def activate(x: Tensor, activation: nn.Module, maker: nn.Module | None = None) -
         and x.device.type == 'cpu'
         and not torch.is_grad_enabled()
         and not _is_watched(activation, *([] if maker is None else [maker]))
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not _is_recorded()
     )
     return torch.ops.aten.gelu_(x) if overwrite else activation(x)
+
+
+def _is_recorded() -> bool:
+    """Whether a graph is made of the operators, by a compiler or a tracer."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _is_gelu(activation: nn.Module) -> bool:

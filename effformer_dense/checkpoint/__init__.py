@@ -12,7 +12,7 @@ from .layouts import Layout, backbone_prefixes, detect_layout, identify_variant,
 from .loaders import register
 from .read import read_file
 from .report import LoadReport, load_report
-from .unwrap import find_backbone, weights_in
+from .unwrap import find_backbone, take, weights_in
 
 DenseBackbone.state_dict_adapter = staticmethod(adapt_state_dict)
 register()
@@ -34,6 +34,7 @@ __all__ = [
     'load_report',
     'match',
     'read_file',
+    'take',
     'to_native',
     'weights_in',
 ]

@@ -109,7 +109,8 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     """
     weights = weights_in(content)
     found = find_backbone(weights) if prefix is None else take(weights, prefix)
-    if found is None or detect_layout(found.backbone) is None:
+    source = None if found is None else detect_layout(found.backbone)
+    if source is None:
         sample = ', '.join(list(weights)[:5])
         place = '' if prefix is None else f' under {prefix!r}'
         raise ValueError(f'no EfficientFormer{place} among its {len(weights)} entries ({sample}, ...).')
@@ -123,7 +124,6 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
         converted = {found.prefix + key: value for key, value in converted.items()}
     if target is Layout.TIMM:
         left_out |= {key: 'output norms, for which timm has no place' for key in native if key.startswith('out_norms.')}
-    source = detect_layout(found.backbone)
     return Conversion({**converted, **kept}, variant, source, target, left_out, added)
 
 

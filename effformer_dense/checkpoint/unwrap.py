@@ -43,7 +43,7 @@ def weights_in(content: Mapping[str, Any]) -> dict[str, Tensor]:
             beside them (``model_ema``, ``ema_state_dict``) are not taken.
 
     Raises:
-        ValueError: no weights there, entries that are no dense tensors of floating-point numbers, or doubled ones.
+        ValueError: no weights there, far too many entries, names that are no texts, or the same name twice.
     """
     for _ in range(3):
         inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from ..backbones.base import DenseBackbone
-from ..checkpoint import match, weights_in
+from ..checkpoint import match, take, weights_in
 from .check_arguments import check_arguments
 from .check_data import check_classes, check_dataset, check_evaluator, check_num_classes
 from .check_labels import check_num_labels
@@ -92,7 +92,7 @@ def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) 
     content = read_checkpoint(source)
     if prefix:
         prefix = prefix.rstrip('.') + '.'
-        content = {key[len(prefix) :]: value for key, value in weights_in(content).items() if key.startswith(prefix)}
+        content = take(weights_in(content), prefix).backbone
         if not content:
             raise ValueError(f'{source} has no entries under the prefix {prefix!r} of init_cfg.')
     try:

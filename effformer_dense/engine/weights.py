@@ -54,10 +54,11 @@ def check_start(path: Path) -> None:
     Raises:
         ValueError: not readable, or a backbone that is not where detectors and segmentors have theirs.
     """
+    checkpoint = read_checkpoint(path)
     try:
-        places = backbone_prefixes(weights_in(read_checkpoint(path)))
+        places = backbone_prefixes(weights_in(checkpoint))
     except ValueError as error:
-        raise ValueError(f'{path}: {error}' if str(path) not in str(error) else str(error)) from error
+        raise ValueError(f'{path}: {error}') from error
     if places and 'backbone.' not in places:
         place = f'under {places[0]!r}' if places[0] else 'at the top'
         raise ValueError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import torch
 
 from effformer_dense.checkpoint import Layout, convert, convert_file, detect_layout, from_native, read_file, to_native
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
-from tests.helpers import PROJECT_ROOT, SHARED, build, randomise
+from tests.helpers import PROJECT_ROOT, build, randomise
 
 TOOL = PROJECT_ROOT / 'tools' / 'convert_checkpoint.py'
 
@@ -58,7 +60,9 @@ def test_a_classifier_goes_along_to_timm_and_back(variant: Variant) -> None:
 
 
 @pytest.mark.parametrize('generation', [1, 2])
-def test_official_layout_has_the_published_keys_and_shapes(generation: int, golden_layout) -> None:
+def test_official_layout_has_the_published_keys_and_shapes(
+    generation: int, golden_layout: Callable[[str], dict]
+) -> None:
     for row in (V1_VARIANTS if generation == 1 else V2_VARIANTS).values():
         published = golden_layout(f'official_imagenet_v{generation}_{row.arch}')
         written = from_native(build(row, out_norm=False).state_dict(), row, Layout.OFFICIAL)
@@ -121,22 +125,9 @@ def test_the_tool_says_what_it_did(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_with_the_tool(arguments: list[str], message: str, tmp_path: Path) -> None:
-    import re
-
     torch.save(build(V2_VARIANTS['s0']).state_dict(), tmp_path / 'in.pth')
     torch.save({'layer1.weight': torch.ones(2)}, tmp_path / 'other.pth')
     paths = [tmp_path / argument if '.' in argument and argument != 'student.' else argument for argument in arguments]
     done = _run(*paths)
     assert done.returncode == 2 and re.search(message, done.stderr) and 'Traceback' not in done.stderr, done.stderr
     assert not (tmp_path / 'out.pth').exists()
-
-
-@pytest.fixture(scope='module')
-def golden_layout():
-    """Name of a golden layout to its keys and shapes."""
-    import json
-
-    folder = SHARED / 'golden' / 'layouts'
-    if not folder.is_dir():
-        pytest.skip('golden layouts are not beside this checkout')
-    return lambda name: json.loads((folder / f'{name}.json').read_text())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 
@@ -20,22 +19,12 @@ from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS
 from tests.helpers import build, randomise
 
 
-@pytest.fixture
-def caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Empty caches of the hub library and of torch, and no hub."""
-    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
-    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
-    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'torch'))
-    return tmp_path
-
-
 @pytest.mark.parametrize('file', ['model.safetensors', 'pytorch_model.bin'])
-def test_hugging_faces_name_from_the_hub_cache(file: str, caches: Path, golden_state) -> None:
+def test_hugging_faces_name_from_the_hub_cache(
+    file: str, hub_snapshot: Callable[[str], Path], golden_state: Callable[[str], dict]
+) -> None:
     state = golden_state('huggingface_v1_l1')
-    snapshot = caches / 'hub' / 'models--snap-research--efficientformer-l1-300' / 'snapshots' / ('0' * 40)
-    snapshot.mkdir(parents=True)
-    (snapshot.parents[1] / 'refs').mkdir()
-    (snapshot.parents[1] / 'refs' / 'main').write_text('0' * 40)
+    snapshot = hub_snapshot('snap-research/efficientformer-l1-300')
     save_file(state, snapshot / file) if file.endswith('safetensors') else torch.save(state, snapshot / file)
     source = 'hf://snap-research/efficientformer-l1-300'
     net = build(V1_VARIANTS['l1'], out_norm=False, init_cfg=dict(type='Pretrained', checkpoint=source))
@@ -44,7 +33,7 @@ def test_hugging_faces_name_from_the_hub_cache(file: str, caches: Path, golden_s
     assert torch.equal(net.stages[3].blocks[3].token_mixer.bias.table.flatten(1), table)
 
 
-def test_a_repository_that_is_not_there(caches: Path) -> None:
+def test_a_repository_that_is_not_there(offline: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r'hf://some/thing is not cached.*huggingface.co/some/thing/resolve'):
         fetch_huggingface('some/thing')
     for wrong in ('thing', 'a/b/c', '../x'):
@@ -66,7 +55,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_weights_from_a_url(suffix: str, server: str, caches: Path, tmp_path: Path) -> None:
+def test_weights_from_a_url(suffix: str, server: str, offline: Path, tmp_path: Path) -> None:
     state = randomise(build(V2_VARIANTS['s0'])).state_dict()
     path = tmp_path / 'www' / f'weights{suffix}'
     save_file(state, path) if suffix == '.safetensors' else torch.save(state, path)
@@ -77,7 +66,7 @@ def test_weights_from_a_url(suffix: str, server: str, caches: Path, tmp_path: Pa
     assert fetch_url(f'{server}/weights{suffix}').is_file()  # kept
 
 
-def test_files_of_one_name_at_two_places_stay_apart(server: str, caches: Path, tmp_path: Path) -> None:
+def test_files_of_one_name_at_two_places_stay_apart(server: str, offline: Path, tmp_path: Path) -> None:
     for place in ('a', 'b'):
         (tmp_path / 'www' / place).mkdir()
         save_file({place: torch.ones(1)}, tmp_path / 'www' / place / 'model.safetensors')
@@ -85,10 +74,10 @@ def test_files_of_one_name_at_two_places_stay_apart(server: str, caches: Path, t
         assert list(CheckpointLoader.load_checkpoint(f'{server}/{place}/model.safetensors')) == [place]
 
 
-def test_a_url_that_is_not_there(server: str, caches: Path) -> None:
+def test_a_url_that_is_not_there(server: str, offline: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r'gone\.pth could not be downloaded \(HTTP Error 404.*name that file'):
         CheckpointLoader.load_checkpoint(f'{server}/gone.pth')
-    assert not list((caches / 'torch' / 'checkpoints').iterdir())
+    assert not list((offline / 'torch' / 'checkpoints').iterdir())
 
 
 def test_a_path_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torch
-from huggingface_hub import constants
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 
@@ -33,33 +33,13 @@ def test_features_equal_those_of_timm_at_224_px(variant: Variant) -> None:
             assert float((ours - theirs).abs().max() / theirs.std()) < 1e-5
 
 
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Empty caches of the hub library and of torch, and no network."""
-    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
-    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
-    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'torch'))
-    return tmp_path
-
-
-def _cache(root: Path, variant: Variant) -> dict[str, torch.Tensor]:
-    """A file of timm's weights in the hub library's own cache layout."""
-    state = {k: v.clone().contiguous() for k, v in _timm_model(variant).state_dict().items()}
-    repo = root / 'hub' / f'models--timm--{variant.timm_name}'
-    snapshot = repo / 'snapshots' / ('0' * 40)
-    snapshot.mkdir(parents=True)
-    (repo / 'refs').mkdir()
-    (repo / 'refs' / 'main').write_text('0' * 40)
-    save_file(state, snapshot / 'model.safetensors')
-    return state
-
-
-def test_pretrained_start_by_name_from_the_hub_cache(variant: Variant, offline: Path) -> None:
-    row = variant
-    state = _cache(offline, row)
-    net = build(row, out_norm=False, init_cfg=dict(type='Pretrained', checkpoint=f'timm://{row.timm_name}'))
+def test_pretrained_start_by_name_from_the_hub_cache(variant: Variant, hub_snapshot: Callable[[str], Path]) -> None:
+    name = variant.timm_name
+    state = {key: value.clone().contiguous() for key, value in _timm_model(variant).state_dict().items()}
+    save_file(state, hub_snapshot(f'timm/{name}') / 'model.safetensors')
+    net = build(variant, out_norm=False, init_cfg=dict(type='Pretrained', checkpoint=f'timm://{name}'))
     net.init_weights()
-    by_hand = build(row, out_norm=False)
+    by_hand = build(variant, out_norm=False)
     by_hand.load_state_dict(state)
     loaded = net.state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in by_hand.state_dict().items())

@@ -27,8 +27,8 @@ CONFIGS = {'detector': 'maskrcnn_{}_coco.py', 'segmentor': 'semfpn_{}_ade20k.py'
 WHOLE = pytest.mark.parametrize('kind', list(CONFIGS))
 
 
-def _config(kind: str, name: str, folder: str = 'configs', **backbone: object) -> Config:
-    cfg = Config.fromfile(PROJECT_ROOT / folder / CONFIGS[kind].format(name))
+def _config(kind: str, name: str, **backbone: object) -> Config:
+    cfg = Config.fromfile(PROJECT_ROOT / 'configs' / CONFIGS[kind].format(name))
     cfg.model.backbone.update(dict(norm_cfg=dict(type='BN'), init_cfg=None, **backbone))
     if kind == 'segmentor':
         cfg.model.decode_head.norm_cfg = dict(type='BN')

@@ -1,7 +1,7 @@
 """EfficientFormer backbones for detection and segmentation.
 
 Importing the package registers every backbone in MMEngine's root ``MODELS`` registry, every file layout
-with the backbones, and the ``timm://`` checkpoint scheme.
+with the backbones, the ``timm://`` checkpoint scheme, and what stands in for mmcv's ops where they are not compiled.
 """
 
 try:
@@ -15,8 +15,10 @@ except ModuleNotFoundError as error:
         'For all of mmdet and mmsegmentation, see "In your own config" in the README.'
     ) from error
 
-from . import checkpoint
+from . import checkpoint, mmcv_ops
 from .backbones import EfficientFormerV1, EfficientFormerV2
 from .version import __version__
+
+mmcv_ops.install()
 
 __all__ = ['EfficientFormerV1', 'EfficientFormerV2', '__version__', 'checkpoint']

@@ -108,7 +108,7 @@ def run(main: Callable[[], None]) -> None:
     """Call ``main``; a mistake that the package recognised is one message and exit status 2, no traceback."""
     try:
         main()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, FileNotFoundError, ImportError, NotImplementedError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name in ('effformer_dense', 'torch', 'mmengine'):
             sys.exit(f'{sys.executable} has no {error.name}. Set up with make setup, then: source .venv/bin/activate')
         message = str(error) if _raised_by_package(error) else _from_worker(str(error))

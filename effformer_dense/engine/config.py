@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from ..mmcv_ops import check_mmcv
 from ..variants import choice_error
 from .nodes import walk
 from .switches import (
@@ -71,6 +72,7 @@ def load_config(options: ConfigOptions) -> Config:
     Raises:
         ValueError: the config does not exist or cannot be read, an override names a key that is not there, a
             top-level key is misspelt, or an option does not fit this machine.
+        MmcvError: mmcv is missing or broken, see :func:`..mmcv_ops.check_mmcv`.
     """
     cfg = _read(options.config)
     _check_top_level_keys(cfg)
@@ -118,6 +120,7 @@ def _read(path: Path) -> Config:
         near = difflib.get_close_matches(str(path), names, n=3, cutoff=0.5)
         hint = f' Close to it: {", ".join(near)}.' if near else ''
         raise ValueError(f'Config {path} does not exist.{hint}')
+    check_mmcv()
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program: whatever it raises, it is the config's

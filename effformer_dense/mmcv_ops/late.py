@@ -1,0 +1,100 @@
+"""Modules that were imported before the stand-in was in place.
+
+mmdet and mmsegmentation guard their imports: where ``from mmcv.ops import nms`` fails, ``nms`` becomes None or a
+function that raises, for as long as the process lives. Whoever imports ``mmdet.apis`` first and names this package in
+a config's ``custom_imports`` has such modules. Their guarded imports are done again here.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+#: Packages whose modules guard their imports of mmcv's ops, and of each other.
+_GUARDING = ('mmcv', 'mmdet', 'mmseg')
+_GUARDED = ('mmcv', 'mmdet')
+
+
+class _GuardedImport(NamedTuple):
+    """``try: from module import name as bound``."""
+
+    module: str
+    name: str
+    bound: str
+
+
+def supply_imported() -> None:
+    """Give modules that did without mmcv's ops the ones that are there now."""
+    modules = [module for name, module in list(sys.modules.items()) if name.partition('.')[0] in _GUARDING]
+    wanting = [(module, imports) for module in modules if (imports := _guarded_imports(module))]
+    if not wanting:
+        return
+    try:
+        importlib.import_module('mmcv.ops')
+    except Exception as error:  # importing this package does not fail for it; who needs the ops will hear of it again
+        import logging
+
+        from mmengine.logging import print_log
+
+        print_log(str(error), 'current', logging.WARNING)
+        return
+    for module, imports in wanting:
+        for item in imports:
+            _redo(module, item)
+
+
+def _guarded_imports(module: ModuleType) -> list[_GuardedImport]:
+    try:
+        source = inspect.getsource(module)
+    except (OSError, TypeError):  # no file, or not of Python
+        return []
+    return list(_in_source(source)) if 'import' in source and 'try' in source else []
+
+
+def _in_source(source: str) -> Iterator[_GuardedImport]:
+    for block in ast.parse(source).body:
+        for statement in block.body if isinstance(block, ast.Try) else ():
+            if not isinstance(statement, ast.ImportFrom) or statement.level or not statement.module:
+                continue
+            if statement.module.partition('.')[0] in _GUARDED:
+                for alias in statement.names:
+                    yield _GuardedImport(statement.module, alias.name, alias.asname or alias.name)
+
+
+def _redo(module: ModuleType, item: _GuardedImport) -> None:
+    """Do one import again; what stood for its result gives way, as a name and as a base class."""
+    try:
+        result = getattr(importlib.import_module(item.module), item.name)
+    except (ImportError, AttributeError):  # missing for a reason of its own
+        return
+    fallback = vars(module).get(item.bound)
+    if fallback is result:
+        return
+    setattr(module, item.bound, result)
+    own = getattr(fallback, '__module__', None) == module.__name__
+    if isinstance(fallback, type):
+        heirs = fallback.__subclasses__() if own else _classes_of(module, fallback)
+        for heir in heirs:
+            heir.__bases__ = tuple(result if base is fallback else base for base in heir.__bases__)
+    if own:
+        _replace_exports(fallback, result)
+
+
+def _classes_of(module: ModuleType, base: type) -> list[type]:
+    """Classes defined in ``module`` right on ``base``."""
+    classes = (value for value in vars(module).values() if isinstance(value, type))
+    return [value for value in classes if value.__module__ == module.__name__ and base in value.__bases__]
+
+
+def _replace_exports(fallback: Any, result: Any) -> None:
+    """``fallback`` may have been imported from where it was defined into other modules."""
+    for name, module in list(sys.modules.items()):
+        if name.partition('.')[0] in _GUARDING:
+            for bound in [bound for bound, value in vars(module).items() if value is fallback]:
+                setattr(module, bound, result)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Sets up .venv with everything that demo, training and tests need; does nothing when that is done already.
 #
-#   tools/setup.sh            PYTHON=python3.12 tools/setup.sh
-#
-# Order matters: mmcv ships as source and is compiled against the torch that is there, so torch comes first.
+#   tools/setup.sh                  PYTHON=python3.12 tools/setup.sh
+#   MMCV=compiled tools/setup.sh    with mmcv's own ops, compiled here: many minutes, and a C++ compiler
+#   MMCV=stand-in tools/setup.sh    back to torchvision's ops in their place, which a new .venv has anyway
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,11 +11,11 @@ venv=.venv
 stamp=$venv/.ready
 python=$venv/bin/python
 # The folder counts too: an editable install points at the place where it was made.
-want=$( (pwd; cat constraints.txt pyproject.toml tools/setup.sh) | cksum)
+want=$( (pwd; cat constraints.txt pyproject.toml tools/setup.sh) | cksum | tr ' ' '-')
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'Set-up stopped: %s\n' "$*" >&2; exit 1; }
-pip_install() { "$python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$@"; }
+pip_install() { "$python" -m pip install --disable-pip-version-check --constraint constraints.txt "$@"; }
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 
@@ -28,7 +28,7 @@ find_python() {
     if supported "$candidate"; then echo "$candidate"; return; fi
   done
   die 'no Python 3.10, 3.11 or 3.12 found. With uv (https://docs.astral.sh/uv): uv python install 3.12, then' \
-    'PYTHON=$(uv python find 3.12) make demo. Debian 12 or Ubuntu 22.04 and 24.04: sudo apt-get install python3 python3-venv python3-dev g++'
+    'PYTHON=$(uv python find 3.12) make demo. Debian 12 or Ubuntu 22.04 and 24.04: sudo apt-get install python3 python3-venv'
 }
 
 # Everything that is missing, in one line.
@@ -36,11 +36,19 @@ check_machine() {
   local version missing=()
   version=$("$1" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
   "$1" -c 'import ensurepip, venv' 2>/dev/null || missing+=("$version-venv")
-  "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
-    missing+=("$version-dev")
-  command -v "${CXX:-c++}" >/dev/null || missing+=(g++)
-  [ ${#missing[@]} -eq 0 ] ||
-    die "missing: ${missing[*]} (mmcv's ops are compiled here). Debian or Ubuntu: sudo apt-get install ${missing[*]}"
+  if [ "${MMCV:-}" = compiled ]; then
+    "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+      missing+=("$version-dev")
+    command -v "${CXX:-c++}" >/dev/null || missing+=(g++)
+  fi
+  [ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}. Debian or Ubuntu: sudo apt-get install ${missing[*]}"
+}
+
+# A full disk half-way leaves a half-installed environment. A CPU build of torch needs less: hence no stop.
+check_disk() {
+  local free_gb
+  free_gb=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
+  [ "$free_gb" -ge 9 ] || say "Only $free_gb GB free here. $venv takes 6 GB, pip's cache of downloads 3 GB."
 }
 
 # mmcv compiles CUDA ops when torch sees a GPU, and cannot without the toolkit.
@@ -48,8 +56,8 @@ check_cuda() {
   "$python" -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || return 0
   command -v nvcc >/dev/null || [ -n "${CUDA_HOME:-}" ] ||
     die "there is a GPU but no CUDA toolkit (nvcc), which mmcv's GPU ops are compiled with. Install CUDA" \
-      "$("$python" -c 'import torch; print(torch.version.cuda)') and set CUDA_HOME, or set up and run without the GPU:" \
-      "put CUDA_VISIBLE_DEVICES= before every command."
+      "$("$python" -c 'import torch; print(torch.version.cuda)') and set CUDA_HOME, or set up without MMCV=compiled:" \
+      "torchvision's ops, which then take their place, come compiled for the GPU."
 }
 
 # mmcv wants opencv-python, which needs libGL; where that is missing, the headless build takes its place.
@@ -59,10 +67,12 @@ check_opencv() {
     die "OpenCV does not load; the line above says why. Debian or Ubuntu: sudo apt-get install libgl1 libglib2.0-0"
 }
 
-# Imports the compiled ops and runs one, on the GPU if there is one: a wheel that was built against another torch, or
-# without CUDA, fails here at the latest.
+# Runs NMS, on the GPU if there is one: ops that were built against another torch, or without CUDA, fail here at the
+# latest. $1: a package to import first.
 ops_work() {
-  "$python" - <<'PY' >/dev/null 2>&1
+  "$python" -W ignore - "$1" <<'PY'
+import importlib, sys
+importlib.import_module(sys.argv[1])
 import torch
 from mmcv.ops import nms
 device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -72,48 +82,74 @@ assert kept.tolist() == [0, 2]
 PY
 }
 
-install_mmcv() {
-  # -g0: without debug symbols the build takes half the time.
-  CFLAGS="${CFLAGS:-} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
-    pip_install --no-build-isolation "$@" onedl-mmcv
+# Of the mmcv in .venv: absent (or of another version), stand-in (no compiled ops), compiled, or broken.
+mmcv_state() {
+  local version where
+  version=$(sed -n 's/^onedl-mmcv==//p' constraints.txt)
+  where=$("$python" -c "import importlib.metadata as m; d = m.distribution('onedl-mmcv'); print(d.locate_file('mmcv') if d.version == '$version' else '')" 2>/dev/null) || true
+  if [ -z "$where" ]; then echo absent
+  elif ! compgen -G "$where/_ext*" >/dev/null; then echo stand-in
+  elif ops_work mmcv >/dev/null 2>&1; then echo compiled
+  else echo broken; fi
 }
 
+# mmcv comes as source. Its build compiles the ops when it sees torch: in pip's isolated build environment it sees none.
+# pip's cache files a wheel under its source, whatever is compiled into it: it is left out both times.
+install_mmcv() {
+  local state options=(--no-deps --no-cache-dir)
+  state=$(mmcv_state)
+  [ "$state" = absent ] || options+=(--force-reinstall)
+  [ "$state" != broken ] || say "The mmcv in $venv does not load: it was compiled for another torch, or in part. Installed anew:"
+  case "${MMCV:-}/$state" in
+    /stand-in | /compiled | stand-in/stand-in | compiled/compiled) return ;;
+    compiled/*)
+      check_cuda
+      say "mmcv's ops are compiled here: 5 to 10 minutes on 2 cores"
+      pip_install onedl-mmengine opencv-python ninja psutil
+      check_opencv
+      # -g0: without debug symbols the build takes half the time.
+      CFLAGS="${CFLAGS:-} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
+        pip_install --no-build-isolation "${options[@]}" onedl-mmcv
+      ops_work mmcv || die "mmcv's compiled ops do not work; the lines above say why. Without them: MMCV=stand-in make setup"
+      ;;
+    *) pip_install --build-constraint constraints.txt "${options[@]}" onedl-mmcv ;;
+  esac
+}
+
+case "${MMCV:-}" in
+  '' | compiled | stand-in) ;;
+  *) die "MMCV=$MMCV is neither compiled nor stand-in. Unset, $venv keeps what it has; a new one gets the stand-in." ;;
+esac
 # Two set-ups at once would write into the same folder: the second waits, and then finds everything done.
 if command -v flock >/dev/null; then
   exec 9>.setup.lock
   flock 9
 fi
-if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
-  exit 0
+if [ -x "$python" ]; then
+  case "$(cat "$stamp" 2>/dev/null)" in
+    "$want ${MMCV:-}"*) exit 0 ;;
+  esac
 fi
 base_python=$(find_python)
 check_machine "$base_python"
+check_disk
 rm -f "$stamp"
+say "1/4 Virtual environment in $venv"
 if ! supported "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then
-  say "1/5 Virtual environment in $venv"
   "$base_python" -m venv --clear "$venv"
 fi
+pip_install pip setuptools wheel packaging
 
-say "2/5 Build tools"
-pip_install pip setuptools wheel ninja packaging psutil numpy
-say "3/5 PyTorch (a download of some GB where the default build brings CUDA)"
-pip_install torch torchvision
-say "4/5 mmcv, compiled here (5 to 10 minutes on 2 cores the first time; pip keeps the wheel)"
-pip_install onedl-mmengine opencv-python
-check_opencv
-if ! ops_work; then
-  check_cuda
-  install_mmcv
-fi
-if ! ops_work; then
-  say "The mmcv wheel at hand does not work with this torch: building it again"
-  install_mmcv --force-reinstall --no-deps --no-cache-dir
-fi
-ops_work || die "mmcv's compiled ops do not load. See why: $python -c 'import mmcv.ops'"
-say "5/5 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)"
+say '2/4 PyTorch: 2.6 GB to download where the default build brings CUDA, the most of what set-up takes'
+pip_install torch torchvision numpy
+say '3/4 mmcv'
+install_mmcv
+say '4/4 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)'
 pip_install --no-build-isolation --editable '.[onedl,test]'
 check_opencv
-"$python" -W ignore -c 'import mmdet.apis, mmseg.apis, effformer_dense' >/dev/null ||
+"$python" -W ignore -c 'import effformer_dense, mmdet.apis, mmseg.apis' >/dev/null ||
   die "the installed packages do not import; the lines above say why. To start over: rm -rf $venv"
-echo "$want" > "$stamp"
+ops_work effformer_dense >/dev/null ||
+  die "NMS does not run; the lines above say why. To start over: rm -rf $venv"
+echo "$want $(mmcv_state)" > "$stamp"
 say "Ready: $venv"

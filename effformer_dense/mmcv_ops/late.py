@@ -47,6 +47,7 @@ def supply_imported() -> None:
     for module, imports in wanting:
         for item in imports:
             _redo(module, item)
+    _join_to_parents()
 
 
 def _guarded_imports(module: ModuleType) -> list[_GuardedImport]:
@@ -84,6 +85,14 @@ def _redo(module: ModuleType, item: _GuardedImport) -> None:
             heir.__bases__ = tuple(result if base is fallback else base for base in heir.__bases__)
     if own:
         _replace_exports(fallback, result)
+
+
+def _join_to_parents() -> None:
+    """A package whose first import failed is another object after its second: its modules become attributes of it."""
+    for name, module in list(sys.modules.items()):
+        parent, _, child = name.rpartition('.')
+        if name.partition('.')[0] in _GUARDING and parent in sys.modules and not hasattr(sys.modules[parent], child):
+            setattr(sys.modules[parent], child, module)
 
 
 def _classes_of(module: ModuleType, base: type) -> list[type]:

@@ -92,6 +92,5 @@ def _check_regions(rois: Tensor, aligned: bool) -> None:
     fine = torch.isfinite(sizes).all(1) & ((sizes >= 0).all(1) | (not aligned))
     if not fine.all():
         worst = int((~fine).nonzero()[0])
-        raise RuntimeError(
-            f'RoIAlign: region {worst} is {rois[worst, 1:].tolist()} (x1, y1, x2, y2), which has no size.'
-        )
+        corners = rois[worst, 1:].tolist()
+        raise RuntimeError(f'RoIAlign: region {worst} is {corners} (x1, y1, x2, y2), of negative or no finite size.')

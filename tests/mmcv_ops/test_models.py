@@ -1,0 +1,100 @@
+"""Whole detectors of mmdet's own configs on the stand-in and, where they are compiled, on mmcv's ops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import mmdet
+import pytest
+import torch
+from mmdet.testing import demo_mm_inputs
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor
+
+from effformer_dense.variants import V2_VARIANTS
+
+from .conftest import Use
+
+MMDET_CONFIGS = Path(mmdet.__file__).parent / '.mim' / 'configs'
+DETECTORS = {
+    'Mask R-CNN': 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    'RetinaNet': 'retinanet/retinanet_r50_fpn_1x_coco.py',
+    'Cascade': 'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
+    'RTMDet-Ins': 'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
+    'Mask2Former': 'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+    'DINO': 'dino/dino-4scale_r50_8xb2-12e_coco.py',
+}
+SIZE = 3, 128, 160
+CLASSES = 80
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=DETECTORS)
+def detector(request: pytest.FixtureRequest) -> BaseModel:
+    """With EfficientFormerV2 S0 in the place of the config's backbone."""
+    init_default_scope('mmdet')
+    cfg = Config.fromfile(MMDET_CONFIGS / DETECTORS[request.param]).model
+    indices = cfg.backbone.get('out_indices', (2, 3, 4))
+    indices = [index - (cfg.backbone.type == 'CSPNeXt') for index in indices]  # which counts its stem
+    widths = [V2_VARIANTS['s0'].widths[index] for index in indices]
+    cfg.backbone = dict(type='EfficientFormerV2', arch='s0', out_indices=indices)
+    (cfg.neck if 'neck' in cfg else cfg.panoptic_head).in_channels = widths
+    cfg.data_preprocessor.batch_augments = None
+    _keep_weak_boxes(cfg)
+    torch.manual_seed(0)
+    return MODELS.build(cfg)
+
+
+def _keep_weak_boxes(cfg: Config) -> None:
+    """A network that knows nothing predicts something too."""
+    for place in (cfg.test_cfg, (cfg.test_cfg or {}).get('rcnn')):
+        if place and 'score_thr' in place:
+            place.score_thr = 0.0
+
+
+def _results(detector: BaseModel) -> dict[str, Tensor]:
+    """Predictions, losses and gradients."""
+    inputs = demo_mm_inputs(2, [SIZE, SIZE], num_classes=CLASSES, with_mask=True)
+    torch.manual_seed(1)
+    results = {}
+    detector.eval()
+    with torch.no_grad():
+        for index, sample in enumerate(detector.test_step(inputs)):
+            for name, value in sample.pred_instances.items():
+                results[f'prediction {index} {name}'] = torch.as_tensor(getattr(value, 'tensor', value))
+    detector.train().zero_grad()
+    total, losses = detector.parse_losses(detector(**detector.data_preprocessor(inputs, True), mode='loss'))
+    total.backward()
+    results.update({f'loss {name}': value.detach() for name, value in losses.items()})
+    gradients = {f'gradient {name}': value.grad for name, value in detector.named_parameters()}
+    return {**results, **{name: gradient for name, gradient in gradients.items() if gradient is not None}}
+
+
+@pytest.mark.usefixtures('with_stand_in')
+def test_predicts_and_learns(detector: BaseModel) -> None:
+    results = _results(detector)
+    boxes = results['prediction 0 bboxes']
+    assert len(boxes) > 10 and torch.isfinite(boxes).all()
+    assert all(torch.isfinite(value).all() for value in results.values() if value.is_floating_point())
+    assert results['gradient backbone.stem.conv1.conv.weight'].abs().max() > 0
+
+
+def test_equals_compiled_ops(detector: BaseModel, compiled: ModuleType, stand_in: ModuleType, use: Use) -> None:
+    state = {name: value.clone() for name, value in detector.state_dict().items()}  # batch norms count their steps
+    results = []
+    for ops in (compiled, stand_in):
+        use(ops)
+        detector.load_state_dict(state)
+        results.append(_results(detector))
+    theirs, ours = results
+    assert theirs.keys() == ours.keys()
+    for name in theirs:
+        assert theirs[name].shape == ours[name].shape, name
+        scale = max(float(theirs[name].abs().max()), 1.0) if theirs[name].numel() else 1.0
+        torch.testing.assert_close(
+            ours[name], theirs[name], rtol=0, atol=1e-6 * scale, msg=lambda text, n=name: f'{n}: {text}'
+        )

@@ -47,7 +47,7 @@ def supply_imported() -> None:
     for module, imports in wanting:
         for item in imports:
             _redo(module, item)
-    _join_to_parents()
+    _complete_packages()
 
 
 def _guarded_imports(module: ModuleType) -> list[_GuardedImport]:
@@ -87,12 +87,17 @@ def _redo(module: ModuleType, item: _GuardedImport) -> None:
         _replace_exports(fallback, result)
 
 
-def _join_to_parents() -> None:
-    """A package whose first import failed is another object after its second: its modules become attributes of it."""
-    for name, module in list(sys.modules.items()):
+def _complete_packages() -> None:
+    """Import packages again that failed half-way, and make the modules attributes of them that had been imported."""
+    names = [name for name in sys.modules if name.partition('.')[0] in _GUARDING and '.' in name]
+    for name in names:
         parent, _, child = name.rpartition('.')
-        if name.partition('.')[0] in _GUARDING and parent in sys.modules and not hasattr(sys.modules[parent], child):
-            setattr(sys.modules[parent], child, module)
+        try:
+            package = importlib.import_module(parent)
+        except ImportError:  # for a reason of its own
+            continue
+        if not hasattr(package, child):
+            setattr(package, child, sys.modules[name])
 
 
 def _classes_of(module: ModuleType, base: type) -> list[type]:

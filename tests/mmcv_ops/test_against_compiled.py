@@ -130,6 +130,6 @@ def test_deformable_convolution(
         plain = deform_conv2d(leaves[0], leaves[1], leaves[3], *settings)
         modulated = modulated_deform_conv2d(*leaves, *settings)
         (plain.square().sum() + modulated.square().sum()).backward()
-        results.append([plain, modulated, *(leaf.grad for leaf in leaves)])
+        results.append([plain.detach(), modulated.detach(), *(leaf.grad for leaf in leaves)])
     for theirs, ours in zip(*results, strict=True):
         assert float((ours - theirs).abs().max() / theirs.abs().max()) < 5e-6

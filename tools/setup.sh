@@ -48,7 +48,7 @@ check_machine() {
 check_disk() {
   local free_gb
   free_gb=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
-  [ "$free_gb" -ge 9 ] || say "Only $free_gb GB free here. $venv takes 6 GB, pip's cache of downloads 3 GB."
+  [ "$free_gb" -ge 9 ] || say "Only $free_gb GB free here. $venv takes 6 GB, pip's cache of downloads 3 GB more."
 }
 
 # mmcv compiles CUDA ops when torch sees a GPU, and cannot without the toolkit.
@@ -67,12 +67,13 @@ check_opencv() {
     die "OpenCV does not load; the line above says why. Debian or Ubuntu: sudo apt-get install libgl1 libglib2.0-0"
 }
 
-# Runs NMS, on the GPU if there is one: ops that were built against another torch, or without CUDA, fail here at the
-# latest. $1: a package to import first.
+# Imports the packages that are named, and runs NMS, on the GPU if there is one: ops that were built against another
+# torch, or without CUDA, fail here at the latest.
 ops_work() {
-  "$python" -W ignore - "$1" <<'PY'
+  "$python" -W ignore - "$@" <<'PY' >/dev/null
 import importlib, sys
-importlib.import_module(sys.argv[1])
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 import torch
 from mmcv.ops import nms
 device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -89,7 +90,7 @@ mmcv_state() {
   where=$("$python" -c "import importlib.metadata as m; d = m.distribution('onedl-mmcv'); print(d.locate_file('mmcv') if d.version == '$version' else '')" 2>/dev/null) || true
   if [ -z "$where" ]; then echo absent
   elif ! compgen -G "$where/_ext*" >/dev/null; then echo stand-in
-  elif ops_work mmcv >/dev/null 2>&1; then echo compiled
+  elif ops_work mmcv 2>/dev/null; then echo compiled
   else echo broken; fi
 }
 
@@ -140,16 +141,14 @@ if ! supported "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then
 fi
 pip_install pip setuptools wheel packaging
 
-say '2/4 PyTorch: 2.6 GB to download where the default build brings CUDA, the most of what set-up takes'
+say '2/4 PyTorch: 2.8 GB to download where the default build brings CUDA, nine tenths of the whole'
 pip_install torch torchvision numpy
 say '3/4 mmcv'
 install_mmcv
 say '4/4 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)'
 pip_install --no-build-isolation --editable '.[onedl,test]'
 check_opencv
-"$python" -W ignore -c 'import effformer_dense, mmdet.apis, mmseg.apis' >/dev/null ||
-  die "the installed packages do not import; the lines above say why. To start over: rm -rf $venv"
-ops_work effformer_dense >/dev/null ||
-  die "NMS does not run; the lines above say why. To start over: rm -rf $venv"
+ops_work effformer_dense mmdet.apis mmseg.apis ||
+  die "the installed packages do not work; the lines above say why. To start over: rm -rf $venv"
 echo "$want $(mmcv_state)" > "$stamp"
 say "Ready: $venv"

@@ -2,6 +2,7 @@
 # make demo-seg   the same with Semantic FPN
 # make test       set up, run the tests
 # make lint       set up, ruff
+# make setup      .venv alone; MMCV=compiled make setup compiles mmcv's own ops, which nothing here needs
 PY := .venv/bin/python
 DEMO := configs/maskrcnn_v2_s0_shapes.py
 DEMO_DIR := work_dirs/demo

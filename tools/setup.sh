@@ -13,9 +13,12 @@ python=$venv/bin/python
 # The folder counts too: an editable install points at the place where it was made.
 want=$( (pwd; cat constraints.txt pyproject.toml tools/setup.sh) | cksum | tr ' ' '-')
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s\n' "$1"; shift; [ $# -eq 0 ] || printf '   %s\n' "$@"; }
 die() { printf 'Set-up stopped: %s\n' "$*" >&2; exit 1; }
-pip_install() { "$python" -m pip install --disable-pip-version-check --constraint constraints.txt "$@"; }
+# Says what it does as long as torch is to be downloaded, afterwards only what goes wrong.
+pip_install() {
+  "$python" -m pip install --disable-pip-version-check ${quiet:-} --constraint constraints.txt "$@"
+}
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 
@@ -83,11 +86,20 @@ assert kept.tolist() == [0, 2]
 PY
 }
 
-# Of the mmcv in .venv: absent (or of another version), stand-in (no compiled ops), compiled, or broken.
+# Where the mmcv of constraints.txt lies in .venv; nothing if it is not there.
+find_mmcv() {
+  "$python" - "$(sed -n 's/^onedl-mmcv==//p' constraints.txt)" <<'PY' 2>/dev/null || true
+import importlib.metadata, sys
+mmcv = importlib.metadata.distribution('onedl-mmcv')
+if mmcv.version == sys.argv[1]:
+    print(mmcv.locate_file('mmcv'))
+PY
+}
+
+# Of that mmcv: absent, stand-in (no compiled ops), compiled, or broken.
 mmcv_state() {
-  local version where
-  version=$(sed -n 's/^onedl-mmcv==//p' constraints.txt)
-  where=$("$python" -c "import importlib.metadata as m; d = m.distribution('onedl-mmcv'); print(d.locate_file('mmcv') if d.version == '$version' else '')" 2>/dev/null) || true
+  local where
+  where=$(find_mmcv)
   if [ -z "$where" ]; then echo absent
   elif ! compgen -G "$where/_ext*" >/dev/null; then echo stand-in
   elif ops_work mmcv 2>/dev/null; then echo compiled
@@ -97,24 +109,28 @@ mmcv_state() {
 # mmcv comes as source. Its build compiles the ops when it sees torch: in pip's isolated build environment it sees none.
 # pip's cache files a wheel under its source, whatever is compiled into it: it is left out both times.
 install_mmcv() {
-  local state options=(--no-deps --no-cache-dir)
+  local state where options=(--no-deps --no-cache-dir)
   state=$(mmcv_state)
-  [ "$state" = absent ] || options+=(--force-reinstall)
-  [ "$state" != broken ] || say "The mmcv in $venv does not load: it was compiled for another torch, or in part. Installed anew:"
+  where=$(find_mmcv)
+  [ "$state" != broken ] || say "mmcv's compiled ops in $venv do not load: made for another torch, or in part. Installed anew:"
   case "${MMCV:-}/$state" in
     /stand-in | /compiled | stand-in/stand-in | compiled/compiled) return ;;
-    compiled/*)
-      check_cuda
-      say "mmcv's ops are compiled here: 5 to 10 minutes on 2 cores"
-      pip_install onedl-mmengine opencv-python ninja psutil
-      check_opencv
-      # -g0: without debug symbols the build takes half the time.
-      CFLAGS="${CFLAGS:-} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
-        pip_install --no-build-isolation "${options[@]}" onedl-mmcv
-      ops_work mmcv || die "mmcv's compiled ops do not work; the lines above say why. Without them: MMCV=stand-in make setup"
-      ;;
-    *) pip_install --build-constraint constraints.txt "${options[@]}" onedl-mmcv ;;
   esac
+  # What pip does not know of, it leaves behind.
+  [ -z "$where" ] || { rm -f "$where"/_ext*; options+=(--force-reinstall); }
+  if [ "${MMCV:-}" = compiled ]; then compile_mmcv "${options[@]}"
+  else pip_install --build-constraint constraints.txt "${options[@]}" onedl-mmcv; fi
+}
+
+compile_mmcv() {
+  pip_install torch torchvision onedl-mmengine opencv-python ninja psutil
+  check_opencv
+  check_cuda
+  say "mmcv's ops are compiled here: 5 to 10 minutes on 2 cores"
+  # -g0: without debug symbols the build takes half the time.
+  CFLAGS="${CFLAGS:-} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
+    pip_install --no-build-isolation "$@" onedl-mmcv
+  ops_work mmcv || die "mmcv's compiled ops do not work; the lines above say why. Without them: MMCV=stand-in make setup"
 }
 
 case "${MMCV:-}" in
@@ -133,19 +149,17 @@ if [ -x "$python" ]; then
 fi
 base_python=$(find_python)
 check_machine "$base_python"
-check_disk
 rm -f "$stamp"
-say "1/4 Virtual environment in $venv"
+if "$python" -c 'import torch, torchvision' 2>/dev/null; then quiet=--quiet; else check_disk; fi
+say "1/3 Virtual environment in $venv"
 if ! supported "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then
   "$base_python" -m venv --clear "$venv"
 fi
 pip_install pip setuptools wheel packaging
-
-say '2/4 PyTorch: 2.8 GB to download where the default build brings CUDA, nine tenths of the whole'
-pip_install torch torchvision numpy
-say '3/4 mmcv'
+say '2/3 mmcv'
 install_mmcv
-say '4/4 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)'
+say '3/3 torch, mmdet, mmsegmentation, timm, and effformer_dense itself (editable)' \
+  '3 GB to download where the default build of torch brings CUDA'
 pip_install --no-build-isolation --editable '.[onedl,test]'
 check_opencv
 ops_work effformer_dense mmdet.apis mmseg.apis ||

@@ -17,11 +17,11 @@ NAME = 'mmcv._ext'
 #: How a shared library may end, on any system and for any Python.
 _LIBRARY_SUFFIXES = ('.so', '.pyd', '.dylib')
 
-_WAYS_OUT = (
-    "Install mmcv anew, without compiled ops, and torchvision's take their place: `pip install --force-reinstall "
-    '--no-deps --no-cache-dir onedl-mmcv`; or compile them for the torch that is here by adding --no-build-isolation '
-    '(in a checkout: `MMCV=compiled make setup`). See "mmcv" in docs/troubleshooting.md.'
+_COMPILE = (
+    '`pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation onedl-mmcv` (in a checkout: '
+    '`MMCV=compiled make setup`)'
 )
+_SEE = 'See "mmcv" in docs/troubleshooting.md.'
 
 
 class MmcvError(ImportError):
@@ -120,7 +120,8 @@ def _load_failure(library: Path, reason: str) -> str:
 
     return (
         f"mmcv's compiled ops do not load: {library}: {reason}. They were compiled for another torch or Python "
-        f'(here: torch {torch.__version__}, Python {sys.version.split()[0]}). {_WAYS_OUT}'
+        f"(here: torch {torch.__version__}, Python {sys.version.split()[0]}). Delete that file, and torchvision's ops "
+        f'take their place; or compile them for the torch that is here: {_COMPILE}. {_SEE}'
     )
 
 
@@ -132,4 +133,7 @@ def _import_failure(error: Exception) -> str:
             "own environment: `pip install -e '.[onedl]'`."
         )
     where = spec.origin or ', '.join(spec.submodule_search_locations or ())
-    return f'mmcv at {where} cannot be imported ({type(error).__name__}: {error}). {_WAYS_OUT}'
+    return (
+        f'mmcv at {where} cannot be imported ({type(error).__name__}: {error}). Install it anew: `pip install '
+        f'--force-reinstall --no-deps --no-cache-dir onedl-mmcv` (in a checkout: `rm -rf .venv && make setup`). {_SEE}'
+    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -14,7 +12,8 @@ from mmengine.registry import DefaultScope
 
 from effformer_dense.variants import ALL_VARIANTS, Variant
 
-from .helpers import SHARED, variant_id
+from .golden import weights
+from .helpers import GOLDEN, SHARED, variant_id
 
 
 @pytest.fixture(params=ALL_VARIANTS, ids=variant_id)
@@ -30,34 +29,17 @@ def _clean_slate() -> None:
 
 
 @pytest.fixture(scope='session')
-def golden() -> ModuleType:
-    """The module that makes golden checkpoints and inputs."""
-    path = SHARED / 'golden' / 'weights.py'
-    if not path.is_file():
-        pytest.skip('golden features are not beside this checkout')
-    spec = importlib.util.spec_from_file_location('golden_weights', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='session')
 def golden_layout() -> Callable[[str], dict[str, list[int]]]:
     """Name of a layout to its keys and shapes."""
-    folder = SHARED / 'golden' / 'layouts'
-    if not folder.is_dir():
-        pytest.skip('golden layouts are not beside this checkout')
-    return lambda name: json.loads((folder / f'{name}.json').read_text())
+    return lambda name: json.loads((GOLDEN / 'layouts' / f'{name}.json').read_text())
 
 
 @pytest.fixture(scope='session')
-def golden_state(
-    golden: ModuleType, golden_layout: Callable[[str], dict[str, list[int]]]
-) -> Callable[[str], dict[str, torch.Tensor]]:
+def golden_state(golden_layout: Callable[[str], dict[str, list[int]]]) -> Callable[[str], dict[str, torch.Tensor]]:
     """Name of a layout to its checkpoint."""
 
     def load(name: str) -> dict[str, torch.Tensor]:
-        return {key: torch.as_tensor(value) for key, value in golden.checkpoint(golden_layout(name)).items()}
+        return {key: torch.as_tensor(value) for key, value in weights.checkpoint(golden_layout(name)).items()}
 
     return load
 

@@ -11,6 +11,9 @@ from effformer_dense import EfficientFormerV1, EfficientFormerV2
 from effformer_dense.variants import Variant
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+#: What the published code computes (``tests/golden/README.md``).
+GOLDEN = PROJECT_ROOT / 'tests' / 'golden'
+#: Real pictures, which are not ours to hand on.
 SHARED = PROJECT_ROOT.parent / 'shared'
 
 #: (height, width): square, landscape and portrait with odd sides, and the smallest.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ import torch
 
 from effformer_dense.checkpoint import Layout, convert
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
-from tests.helpers import SHARED, build
+from tests.golden import weights
+from tests.helpers import GOLDEN, build
 
 CASES = ['v1_l1', 'v1_l3', 'v2_s0', 'v2_s2']
 
@@ -23,7 +23,7 @@ def _variant(case: str) -> Variant:
     return (V1_VARIANTS if generation == 'v1' else V2_VARIANTS)[arch]
 
 
-def _compare(net: torch.nn.Module, golden: ModuleType, name: str) -> None:
+def _compare(net: torch.nn.Module, name: str) -> None:
     """Largest deviation under 1e-4 of each stage's standard deviation, plus rounding.
 
     The stored values are float32 results rounded to six decimals. A random network can amplify float32 rounding beyond
@@ -32,17 +32,17 @@ def _compare(net: torch.nn.Module, golden: ModuleType, name: str) -> None:
     values as far as two such roundings allow.
     """
     allowed = 3e-4 if name == 'official_imagenet_v2_s2' else 1e-4
-    expected = json.loads((SHARED / 'golden' / 'features' / f'{name}.json').read_text())
+    expected = json.loads((GOLDEN / 'features' / f'{name}.json').read_text())
     exact = build(net.variant, bias_grid=net.bias_grid, bias_resize=net.bias_resize, out_norm=bool(net.out_norms))
     exact.load_state_dict(net.state_dict())
     exact.double().eval()
     for size, stages in expected.items():
-        images = torch.from_numpy(golden.image(*map(int, size.split('x'))))
+        images = torch.from_numpy(weights.image(*map(int, size.split('x'))))
         with torch.no_grad():
             features, reference = net(images), exact(images.double())
         for feature, precise, stage in zip(features, reference, stages, strict=True):
             assert list(feature.shape) == stage['shape']
-            values, truth = golden.samples(feature.numpy()), golden.samples(precise.numpy())
+            values, truth = weights.samples(feature.numpy()), weights.samples(precise.numpy())
             assert np.abs(values - truth).max() < allowed * stage['std'] + 1e-6, (size, stage['shape'])
             deviation = np.abs(values - np.array(stage['samples'])).max()
             roundings = 2 * allowed if allowed > 1e-4 else allowed
@@ -52,29 +52,27 @@ def _compare(net: torch.nn.Module, golden: ModuleType, name: str) -> None:
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_published_detection_backbones_in_matrix_mode(
-    case: str, golden: ModuleType, golden_state: Callable[[str], dict]
-) -> None:
+def test_published_detection_backbones_in_matrix_mode(case: str, golden_state: Callable[[str], dict]) -> None:
     net = build(_variant(case), bias_grid=25, bias_resize='matrix').eval()
     net.load_state_dict(golden_state(f'official_coco_{case}'))
-    _compare(net, golden, f'official_coco_{case}')
+    _compare(net, f'official_coco_{case}')
 
 
 @pytest.mark.parametrize('mode', ['bicubic', 'bilinear', 'matrix'])
 @pytest.mark.parametrize('case', CASES)
 def test_published_imagenet_weights_at_224_px_in_every_mode(
-    case: str, mode: str, golden: ModuleType, golden_state: Callable[[str], dict]
+    case: str, mode: str, golden_state: Callable[[str], dict]
 ) -> None:
     net = build(_variant(case), bias_resize=mode, out_norm=False).eval()
     net.load_state_dict(golden_state(f'official_imagenet_{case}'))
-    _compare(net, golden, f'official_imagenet_{case}')
+    _compare(net, f'official_imagenet_{case}')
 
 
 @pytest.mark.parametrize('source', ['mmpretrain', 'huggingface'])
-def test_layouts_of_others_for_v1(source: str, golden: ModuleType, golden_state: Callable[[str], dict]) -> None:
+def test_layouts_of_others_for_v1(source: str, golden_state: Callable[[str], dict]) -> None:
     net = build(V1_VARIANTS['l1'], out_norm=False).eval()
     net.load_state_dict(golden_state(f'{source}_v1_l1'))
-    _compare(net, golden, f'{source}_v1_l1')
+    _compare(net, f'{source}_v1_l1')
 
 
 @pytest.mark.parametrize('arch', ['l1', 'l3', 'l7'])
@@ -105,8 +103,8 @@ def test_official_layout_of_v2_gives_timms_features(arch: str, golden_state: Cal
     net = build(row).eval().double()
     net.load_state_dict(state)
     reference = timm.create_model(row.timm_name.split('.')[0], num_classes=0).eval()
-    weights = convert(state, Layout.TIMM).weights
-    headless = {key: value for key, value in weights.items() if not key.startswith('head')}
+    converted = convert(state, Layout.TIMM).weights
+    headless = {key: value for key, value in converted.items() if not key.startswith('head')}
     reference.load_state_dict(headless, strict=True)
     images = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     with torch.no_grad():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from torch import Tensor, nn
 
 from effformer_dense.checkpoint import Layout, convert, from_native
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
-from tests.helpers import PROJECT_ROOT, SHARED, build, randomise
+from tests.golden import weights
+from tests.helpers import GOLDEN, PROJECT_ROOT, build, randomise
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -52,7 +52,7 @@ def _whole_state(model: nn.Module, backbone: dict[str, Tensor]) -> dict[str, Ten
 @WHOLE
 @pytest.mark.parametrize('case', ['v1_l1', 'v2_s0'])
 def test_published_dense_checkpoint_in_a_whole_model(
-    kind: str, case: str, golden: ModuleType, golden_state: Callable[[str], dict], tmp_path: Path
+    kind: str, case: str, golden_state: Callable[[str], dict], tmp_path: Path
 ) -> None:
     """As mmdet 2 and mmseg 0 saved them; features are those that the published code gives."""
     model = _model(_config(kind, case, bias_grid=25, bias_resize='matrix'))
@@ -60,11 +60,11 @@ def test_published_dense_checkpoint_in_a_whole_model(
     backbone = golden_state(f'official_coco_{case}')
     torch.save({'meta': {'epoch': 12}, 'state_dict': _whole_state(model, backbone), 'optimizer': {}}, path)
     load_checkpoint(model, str(path), map_location='cpu', strict=True)
-    stages = json.loads((SHARED / 'golden' / 'features' / f'official_coco_{case}.json').read_text())['224x224']
+    stages = json.loads((GOLDEN / 'features' / f'official_coco_{case}.json').read_text())['224x224']
     with torch.no_grad():
-        features = model.backbone(torch.from_numpy(golden.image(224, 224)))
+        features = model.backbone(torch.from_numpy(weights.image(224, 224)))
     for feature, stage in zip(features, stages, strict=True):
-        assert np.abs(golden.samples(feature.numpy()) - np.array(stage['samples'])).max() < 1e-4 * stage['std'] + 1e-6
+        assert np.abs(weights.samples(feature.numpy()) - np.array(stage['samples'])).max() < 1e-4 * stage['std'] + 1e-6
 
 
 @pytest.mark.slow

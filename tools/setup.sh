@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv=.venv
 stamp=$venv/.ready
+choice=$venv/.mmcv  # what MMCV was last set to
 python=$venv/bin/python
 # The folder counts too: an editable install points at the place where it was made.
 want=$( (pwd; cat constraints.txt pyproject.toml tools/setup.sh) | cksum | tr ' ' '-')
@@ -16,15 +17,17 @@ want=$( (pwd; cat constraints.txt pyproject.toml tools/setup.sh) | cksum | tr ' 
 say() { printf '\n== %s\n' "$1"; shift; [ $# -eq 0 ] || printf '   %s\n' "$@"; }
 die() { printf 'Set-up stopped: %s\n' "$*" >&2; exit 1; }
 # Says what it does as long as torch is to be downloaded, afterwards only what goes wrong.
+quiet=
 pip_install() {
-  "$python" -m pip install --disable-pip-version-check ${quiet:-} --constraint constraints.txt "$@"
+  "$python" -m pip install --disable-pip-version-check $quiet --constraint constraints.txt "$@"
 }
+pinned() { sed -n "s/^$1==\([^; ]*\).*/\1/p" constraints.txt; }
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 
 find_python() {
   if [ -n "${PYTHON:-}" ]; then
-    supported "$PYTHON" || die "PYTHON=$PYTHON is no Python 3.10, 3.11 or 3.12. Name one that is, or leave PYTHON unset."
+    supported "$PYTHON" || die "PYTHON=$PYTHON is not Python 3.10, 3.11 or 3.12. Name one that is, or leave PYTHON unset."
     echo "$PYTHON"; return
   fi
   for candidate in python3.11 python3.12 python3.10 python3; do
@@ -39,7 +42,7 @@ check_machine() {
   local version missing=()
   version=$("$1" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
   "$1" -c 'import ensurepip, venv' 2>/dev/null || missing+=("$version-venv")
-  if [ "${MMCV:-}" = compiled ]; then
+  if [ "$mmcv" = compiled ]; then
     "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
       missing+=("$version-dev")
     command -v "${CXX:-c++}" >/dev/null || missing+=(g++)
@@ -88,7 +91,7 @@ PY
 
 # Where the mmcv of constraints.txt lies in .venv; nothing if it is not there.
 find_mmcv() {
-  "$python" - "$(sed -n 's/^onedl-mmcv==//p' constraints.txt)" <<'PY' 2>/dev/null || true
+  "$python" - "$(pinned onedl-mmcv)" <<'PY' 2>/dev/null || true
 import importlib.metadata, sys
 mmcv = importlib.metadata.distribution('onedl-mmcv')
 if mmcv.version == sys.argv[1]:
@@ -101,7 +104,7 @@ mmcv_state() {
   local where
   where=$(find_mmcv)
   if [ -z "$where" ]; then echo absent
-  elif ! compgen -G "$where/_ext*" >/dev/null; then echo stand-in
+  elif ! ls "$where"/_ext* >/dev/null 2>&1; then echo stand-in
   elif ops_work mmcv 2>/dev/null; then echo compiled
   else echo broken; fi
 }
@@ -110,26 +113,28 @@ mmcv_state() {
 # pip's cache files a wheel under its source, whatever is compiled into it: it is left out both times.
 install_mmcv() {
   local state where options=(--no-deps --no-cache-dir)
+  [ "$mmcv" = stand-in ] || pip_install torch torchvision onedl-mmengine opencv-python  # the ones they must work with
   state=$(mmcv_state)
+  [ "$state" != "$mmcv" ] || return 0
+  if [ "$state" = broken ]; then
+    say "mmcv's compiled ops in $venv do not work:" "$(ops_work mmcv 2>&1 | tail -n 1)"
+  fi
   where=$(find_mmcv)
-  [ "$state" != broken ] || say "mmcv's compiled ops in $venv do not load: made for another torch, or in part. Installed anew:"
-  case "${MMCV:-}/$state" in
-    /stand-in | /compiled | stand-in/stand-in | compiled/compiled) return ;;
-  esac
   # What pip does not know of, it leaves behind.
   [ -z "$where" ] || { rm -f "$where"/_ext*; options+=(--force-reinstall); }
-  if [ "${MMCV:-}" = compiled ]; then compile_mmcv "${options[@]}"
+  if [ "$mmcv" = compiled ]; then compile_mmcv "${options[@]}"
   else pip_install --build-constraint constraints.txt "${options[@]}" onedl-mmcv; fi
 }
 
 compile_mmcv() {
-  pip_install torch torchvision onedl-mmengine opencv-python ninja psutil
+  pip_install ninja psutil
   check_opencv
   check_cuda
   say "mmcv's ops are compiled here: 5 to 10 minutes on 2 cores"
   # -g0: without debug symbols the build takes half the time.
   CFLAGS="${CFLAGS:-} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
-    pip_install --no-build-isolation "$@" onedl-mmcv
+    pip_install --no-build-isolation "$@" onedl-mmcv ||
+    die "mmcv's ops do not compile; the lines above say why. With less memory: MAX_JOBS=1. Without them: MMCV=stand-in make setup"
   ops_work mmcv || die "mmcv's compiled ops do not work; the lines above say why. Without them: MMCV=stand-in make setup"
 }
 
@@ -147,22 +152,36 @@ if [ -x "$python" ]; then
     "$want ${MMCV:-}"*) exit 0 ;;
   esac
 fi
+# Without MMCV, an environment keeps what it has.
+mmcv=${MMCV:-$(cat "$choice" 2>/dev/null || true)}
+if [ -z "$mmcv" ]; then
+  mmcv=stand-in
+  [ ! -x "$python" ] || [ "$(mmcv_state)" != compiled ] || mmcv=compiled
+fi
 base_python=$(find_python)
 check_machine "$base_python"
 rm -f "$stamp"
-if "$python" -c 'import torch, torchvision' 2>/dev/null; then quiet=--quiet; else check_disk; fi
+if "$python" -c "import torch, torchvision, sys; sys.exit(torch.__version__.partition('+')[0] != '$(pinned torch)')" 2>/dev/null; then
+  quiet=--quiet
+else
+  check_disk
+fi
 say "1/3 Virtual environment in $venv"
 if ! supported "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then
   "$base_python" -m venv --clear "$venv"
 fi
+echo "$mmcv" > "$choice"
 pip_install pip setuptools wheel packaging
 say '2/3 mmcv'
 install_mmcv
-say '3/3 torch, mmdet, mmsegmentation, timm, and effformer_dense itself (editable)' \
-  '3 GB to download where the default build of torch brings CUDA'
+if [ -n "$quiet" ]; then say '3/3 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)'
+else
+  say '3/3 torch, mmdet, mmsegmentation, timm, and effformer_dense itself (editable)' \
+    '3 GB to download where the default build of torch brings CUDA'
+fi
 pip_install --no-build-isolation --editable '.[onedl,test]'
 check_opencv
 ops_work effformer_dense mmdet.apis mmseg.apis ||
   die "the installed packages do not work; the lines above say why. To start over: rm -rf $venv"
-echo "$want $(mmcv_state)" > "$stamp"
+echo "$want $mmcv" > "$stamp"
 say "Ready: $venv"

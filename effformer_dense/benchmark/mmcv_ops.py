@@ -47,6 +47,9 @@ def make_steps() -> Iterator[tuple[str, Step]]:
     for count in (1000, 4700):  # one level's proposals; all of RPN's, each level moved to a place of its own
         boxes, scores = _boxes(count), torch.rand(count)
         yield f'nms, {count} boxes', lambda ops, b=boxes, s=scores: ops['nms'](b, s, iou_threshold=0.7, offset=0)
+    for count in (200, 2000):
+        boxes, scores = _boxes(count), torch.rand(count)
+        yield f'soft_nms, {count} boxes', _soft_nms(boxes, scores)
     for count, cells, stride in ((1000, 7, 4), (100, 14, 4), (1000, 7, 16)):
         name = f'{count} regions, {cells} x {cells} cells, map at 1/{stride}'
         forward, backward = _roi_align(count, cells, stride)
@@ -71,6 +74,11 @@ def _boxes(count: int) -> torch.Tensor:
     sizes = 16 * 16 ** torch.rand(count, 2)  # 16 to 256 px
     level = torch.arange(count)[:, None] // 1000 * 2 * IMAGE[1]
     return torch.cat([corners, corners + sizes], dim=1) + level
+
+
+def _soft_nms(boxes: torch.Tensor, scores: torch.Tensor) -> Step:
+    settings = dict(iou_threshold=0.3, sigma=0.5, min_score=1e-3, method=1, offset=0)
+    return lambda ops: ops['softnms'](boxes, scores, torch.zeros(len(boxes), 5), **settings)
 
 
 def _roi_align(count: int, cells: int, stride: int) -> tuple[Step, Step]:

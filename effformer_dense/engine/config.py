@@ -120,7 +120,7 @@ def _read(path: Path) -> Config:
         near = difflib.get_close_matches(str(path), names, n=3, cutoff=0.5)
         hint = f' Close to it: {", ".join(near)}.' if near else ''
         raise ValueError(f'Config {path} does not exist.{hint}')
-    check_mmcv()
+    check_mmcv(announce=False)
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program: whatever it raises, it is the config's

@@ -23,6 +23,7 @@ from torch import nn
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from ..deploy.speed import speed_up
 from ..files import check_output_dir, write_text
+from ..mmcv_ops import log_stand_in
 from ..segmentation.results import drawable, write_segmentation
 from .check_arguments import check_arguments
 from .checks import check_backbone, check_parts
@@ -109,6 +110,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     targets = _targets(paths)
     _check_out_dir(infer_options.out_dir, targets)
     cfg = load_config(options)
+    log_stand_in('current')
     enter_scope(cfg)
     check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from ..deploy.speed import speed_up
 from ..files import check_output_dir
+from ..mmcv_ops import log_stand_in
 from ..segmentation.metric import SegmentationMetric
 from .checks import check_run
 from .config import ConfigOptions, enter_scope, load_config
@@ -79,7 +80,9 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         cfg.resume, cfg.load_from = True, str(checkpoint)
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         check_start(find_checkpoint(Path(cfg.load_from)))
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    log_stand_in(runner.logger)
+    runner.train()
     return Path(cfg.work_dir)
 
 
@@ -107,6 +110,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
         _enable_tta(cfg)
     cfg.load_from = None
     runner = Runner.from_cfg(cfg)
+    log_stand_in(runner.logger)
     _load_into(runner, checkpoint, evaluation)
     return runner.test()
 

@@ -17,7 +17,8 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     Args:
         boxes, scores: (N, 4) and (N,), on any device.
         iou_threshold: a box goes if it overlaps a better one by more.
-        offset: 0 or 1, added to widths and heights.
+        offset: 0 or 1, added to widths and heights. With 1, which mmdet does not use, an IoU may differ from mmcv's in
+            its last bit: it is added to the corners.
     """
     boxes, scores = computable(boxes, scores)
     if offset:
@@ -61,10 +62,11 @@ def softnms(
         best = _first_best(table[step:, 4]) + step
         table[[step, best]], indices[[step, best]] = table[[best, step]], indices[[best, step]]
         rest = table[step + 1 :]
-        overlap = _iou(table[step], rest, offset)
-        rest[:, 4] *= _weights(overlap, iou_threshold, sigma, method)
-        order = np.concatenate([np.arange(step + 1), _refilled(rest[:, 4] < min_score) + step + 1])
-        table, indices = table[order], indices[order]
+        rest[:, 4] *= _weights(_iou(table[step], rest, offset), iou_threshold, sigma, method)
+        gone = rest[:, 4] < min_score
+        if gone.any():
+            order = np.concatenate([np.arange(step + 1), _refilled(gone) + step + 1])
+            table, indices = table[order], indices[order]
         step += 1
     dets[: len(table)] = torch.from_numpy(table)
     return torch.from_numpy(indices)

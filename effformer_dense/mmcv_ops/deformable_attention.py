@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .precision import as_deterministic_as_mmcv
+
 
 def ms_deform_attn_forward(
     value: Tensor,
@@ -53,6 +55,7 @@ def ms_deform_attn_backward(
         output = ms_deform_attn_forward(
             inputs[0], value_spatial_shapes, value_level_start_index, inputs[1], inputs[2], im2col_step
         )
-    gradients = torch.autograd.grad(output, inputs, grad_output)
+    with as_deterministic_as_mmcv():
+        gradients = torch.autograd.grad(output, inputs, grad_output)
     for place, gradient in zip((grad_value, grad_sampling_loc, grad_attn_weight), gradients, strict=True):
         place.copy_(gradient)

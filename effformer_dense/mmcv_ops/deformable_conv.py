@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .precision import computable
+from .precision import as_deterministic_as_mmcv, computable
 
 # What torchvision's op takes, in its order, by the names that mmcv's two ops have for it.
 _PLAIN = ('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW', 'group', 'deformable_group')
@@ -93,7 +93,8 @@ def modulated_deform_conv_backward(
     """Fill the gradients."""
     tensors = computable(grad_output, input, weight, offset, mask, _bias(bias, weight, geometry))
     steps = [geometry[name] for name in _MODULATED]
-    gradients = torch.ops.torchvision._deform_conv2d_backward(*tensors, *steps, True)
+    with as_deterministic_as_mmcv():
+        gradients = torch.ops.torchvision._deform_conv2d_backward(*tensors, *steps, True)
     for place, gradient in zip((grad_input, grad_weight, grad_offset, grad_mask), gradients[:4], strict=True):
         place.copy_(gradient)
     if geometry['with_bias']:
@@ -106,7 +107,8 @@ def _plain_gradients(
     """Of input, weight, offset, and two that are not used."""
     tensors = computable(grad_output, input, weight, offset)
     steps = [geometry[name] for name in _PLAIN]
-    return torch.ops.torchvision._deform_conv2d_backward(*tensors, *_no_mask_no_bias(input, weight), *steps, False)
+    with as_deterministic_as_mmcv():
+        return torch.ops.torchvision._deform_conv2d_backward(*tensors, *_no_mask_no_bias(input, weight), *steps, False)
 
 
 def _no_mask_no_bias(input: Tensor, weight: Tensor) -> tuple[Tensor, ...]:

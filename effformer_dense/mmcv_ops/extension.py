@@ -31,8 +31,9 @@ def get_compiler_version() -> str:
 
 
 def get_compiling_cuda_version() -> str:
-    """For mmcv's ``collect_env``: of torch, whose wheel torchvision's belongs to."""
-    return torch.version.cuda or 'not available'
+    """For mmcv's ``collect_env``: that of torchvision."""
+    number = torch.ops.torchvision._cuda_version()  # 13000 for 13.0
+    return f'{number // 1000}.{number % 1000 // 10}' if number >= 0 else 'not available'
 
 
 OPS: dict[str, Callable[..., Any]] = {

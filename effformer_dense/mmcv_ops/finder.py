@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.abc
-import importlib.util
+import logging
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -12,16 +13,15 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from .installation import SEE, compile_command, location, plain_command
+
 NAME = 'mmcv._ext'
 
 #: How a shared library may end, on any system and for any Python.
 _LIBRARY_SUFFIXES = ('.so', '.pyd', '.dylib')
 
-_COMPILE = (
-    '`pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation onedl-mmcv` (in a checkout: '
-    '`MMCV=compiled make setup`)'
-)
-_SEE = 'See "mmcv" in docs/troubleshooting.md.'
+#: Where launchers tell a process its number.
+_RANKS = ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
 
 class MmcvError(ImportError):
@@ -43,12 +43,18 @@ def install() -> None:
         supply_imported()
 
 
-def check_mmcv() -> None:
+def check_mmcv(announce: bool = True) -> None:
     """mmcv and its ops can be imported.
+
+    Args:
+        announce: say now if they stand in; otherwise :func:`log_stand_in` is to be called when there is a log.
 
     Raises:
         MmcvError: mmcv is missing, installed in part, or its compiled ops are for another torch or Python.
     """
+    for finder in sys.meta_path:
+        if isinstance(finder, _Finder):
+            finder.announce = announce
     try:
         importlib.import_module('mmcv.ops')
     except MmcvError:
@@ -60,6 +66,8 @@ def check_mmcv() -> None:
 class _Finder(importlib.abc.MetaPathFinder):
     """Answers for ``mmcv._ext`` alone."""
 
+    announce = True
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -70,7 +78,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             foreign = _libraries(path or ())
             if foreign:
                 raise MmcvError(_load_failure(foreign[0], f'it is not for {sys.implementation.cache_tag}'), name=NAME)
-            return ModuleSpec(NAME, _StandInLoader(), origin=str(Path(__file__).with_name('extension.py')))
+            return ModuleSpec(NAME, _StandInLoader(self.announce), origin=str(Path(__file__).with_name('extension.py')))
         if type(spec.loader) is ExtensionFileLoader:
             spec.loader = _CompiledLoader(spec.loader.name, spec.loader.path)
         return spec
@@ -87,26 +95,55 @@ class _CompiledLoader(ExtensionFileLoader):
 
 
 class _StandInLoader(importlib.abc.Loader):
+    """Fills ``mmcv._ext`` with torchvision's ops."""
+
+    def __init__(self, announce: bool) -> None:
+        self.announce = announce
+
     def exec_module(self, module: ModuleType) -> None:
-        try:
-            import torchvision
-        except Exception as error:  # a torchvision of another torch raises RuntimeError
-            raise MmcvError(
-                f'mmcv has no compiled ops here, and torchvision, which would stand in, does not load ({error}). '
-                'Install the torchvision that belongs to your torch, from the same index.',
-                name=NAME,
-            ) from error
+        _check_torchvision()
         from . import extension
 
         vars(module).update(extension.OPS, __getattr__=extension.missing)
-        if os.environ.get('LOCAL_RANK', '0') == '0':
-            from mmengine.logging import print_log
+        if self.announce:
+            log_stand_in('current')
 
-            print_log(
-                f'mmcv has no compiled ops: those of torchvision {torchvision.__version__} stand in '
-                '(docs/troubleshooting.md, "mmcv").',
-                'current',
-            )
+
+def log_stand_in(logger: logging.Logger | str) -> None:
+    """Say that torchvision's ops stand in, if they do, by the first process of several only."""
+    module = sys.modules.get(NAME)
+    first = all(os.environ.get(name, '0') == '0' for name in _RANKS) and multiprocessing.parent_process() is None
+    if not first or not isinstance(getattr(module, '__loader__', None), _StandInLoader):
+        return
+    import torchvision
+    from mmengine.logging import print_log
+
+    print_log(
+        f'mmcv has no compiled ops: those of torchvision {torchvision.__version__} stand in '
+        '(docs/troubleshooting.md, "mmcv").',
+        logger,
+    )
+
+
+def _check_torchvision() -> None:
+    try:
+        import torch
+        import torchvision
+
+        needs_cuda = torch.cuda.is_available() and torch.ops.torchvision._cuda_version() < 0
+    except Exception as error:  # a torchvision of another torch raises RuntimeError
+        raise MmcvError(
+            f'mmcv has no compiled ops here, and torchvision, which would stand in, does not load ({error}). '
+            'Install the torchvision that belongs to your torch, from the same index.',
+            name=NAME,
+        ) from error
+    if needs_cuda:
+        raise MmcvError(
+            f'mmcv has no compiled ops here, and torchvision {torchvision.__version__}, which would stand in, is built '
+            f'without CUDA beside torch {torch.__version__}. Install the torchvision that belongs to your torch, from '
+            'the same index.',
+            name=NAME,
+        )
 
 
 def _libraries(folders: Sequence[str]) -> list[Path]:
@@ -120,20 +157,20 @@ def _load_failure(library: Path, reason: str) -> str:
 
     return (
         f"mmcv's compiled ops do not load: {library}: {reason}. They were compiled for another torch or Python "
-        f"(here: torch {torch.__version__}, Python {sys.version.split()[0]}). Delete that file, and torchvision's ops "
-        f'take their place; or compile them for the torch that is here: {_COMPILE}. {_SEE}'
+        f"(here: torch {torch.__version__}, Python {sys.version.split()[0]}). Without them torchvision's take their "
+        f'place: {plain_command()}, and delete that file if it stays. Or compile them for the torch that is here: '
+        f'{compile_command()}. {SEE}'
     )
 
 
 def _import_failure(error: Exception) -> str:
-    spec = importlib.util.find_spec('mmcv')
-    if spec is None:
+    where = location()
+    if where is None:
         return (
-            'mmcv is not installed, which detectors and segmentors are made of. In a checkout: `make setup`; in your '
+            'mmcv, which detectors and segmentors are built on, is not installed. In a checkout: `make setup`; in your '
             "own environment: `pip install -e '.[onedl]'`."
         )
-    where = spec.origin or ', '.join(spec.submodule_search_locations or ())
     return (
-        f'mmcv at {where} cannot be imported ({type(error).__name__}: {error}). Install it anew: `pip install '
-        f'--force-reinstall --no-deps --no-cache-dir onedl-mmcv` (in a checkout: `rm -rf .venv && make setup`). {_SEE}'
+        f'mmcv at {where} cannot be imported ({type(error).__name__}: {error}). Install it anew: {plain_command()}. '
+        f'{SEE}'
     )

@@ -11,6 +11,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -31,18 +32,13 @@ class _GuardedImport(NamedTuple):
 
 def supply_imported() -> None:
     """Give modules that did without mmcv's ops the ones that are there now."""
-    modules = [module for name, module in list(sys.modules.items()) if name.partition('.')[0] in _GUARDING]
-    wanting = [(module, imports) for module in modules if (imports := _guarded_imports(module))]
+    wanting = [(module, imports) for module in _modules().values() if (imports := _guarded_imports(module))]
     if not wanting:
         return
     try:
         importlib.import_module('mmcv.ops')
-    except Exception as error:  # importing this package does not fail for it; who needs the ops will hear of it again
-        import logging
-
-        from mmengine.logging import print_log
-
-        print_log(str(error), 'current', logging.WARNING)
+    except Exception as error:  # importing this package does not fail for it; whoever needs the ops will see it again
+        _warn(str(error))
         return
     for module, imports in wanting:
         for item in imports:
@@ -50,12 +46,24 @@ def supply_imported() -> None:
     _complete_packages()
 
 
+def _modules() -> dict[str, ModuleType]:
+    """What has been imported of the frameworks."""
+    modules = list(sys.modules.items())
+    return {name: module for name, module in modules if name.partition('.')[0] in _GUARDING and module is not None}
+
+
+def _warn(text: str) -> None:
+    from mmengine.logging import print_log
+
+    print_log(text, 'current', logging.WARNING)
+
+
 def _guarded_imports(module: ModuleType) -> list[_GuardedImport]:
     try:
         source = inspect.getsource(module)
     except (OSError, TypeError):  # no file, or not of Python
         return []
-    return list(_in_source(source)) if 'import' in source and 'try' in source else []
+    return list(_in_source(source)) if 'try:' in source else []
 
 
 def _in_source(source: str) -> Iterator[_GuardedImport]:
@@ -74,6 +82,9 @@ def _redo(module: ModuleType, item: _GuardedImport) -> None:
         result = getattr(importlib.import_module(item.module), item.name)
     except (ImportError, AttributeError):  # missing for a reason of its own
         return
+    except Exception as error:  # of a module that was not reached before
+        _warn(f'{item.module} cannot be imported: {error}')
+        return
     fallback = vars(module).get(item.bound)
     if fallback is result:
         return
@@ -89,15 +100,19 @@ def _redo(module: ModuleType, item: _GuardedImport) -> None:
 
 def _complete_packages() -> None:
     """Import packages again that failed half-way, and make the modules attributes of them that had been imported."""
-    names = [name for name in sys.modules if name.partition('.')[0] in _GUARDING and '.' in name]
-    for name in names:
+    for name, module in _modules().items():
         parent, _, child = name.rpartition('.')
+        if not parent:
+            continue
         try:
             package = importlib.import_module(parent)
         except ImportError:  # for a reason of its own
             continue
+        except Exception as error:
+            _warn(f'{parent} cannot be imported: {error}')
+            continue
         if not hasattr(package, child):
-            setattr(package, child, sys.modules[name])
+            setattr(package, child, module)
 
 
 def _classes_of(module: ModuleType, base: type) -> list[type]:
@@ -108,7 +123,6 @@ def _classes_of(module: ModuleType, base: type) -> list[type]:
 
 def _replace_exports(fallback: Any, result: Any) -> None:
     """``fallback`` may have been imported from where it was defined into other modules."""
-    for name, module in list(sys.modules.items()):
-        if name.partition('.')[0] in _GUARDING:
-            for bound in [bound for bound, value in vars(module).items() if value is fallback]:
-                setattr(module, bound, result)
+    for module in _modules().values():
+        for bound in [bound for bound, value in vars(module).items() if value is fallback]:
+            setattr(module, bound, result)

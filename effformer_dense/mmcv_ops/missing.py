@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .installation import SEE, compile_command
+
 
 class MissingOpError(NotImplementedError):
     """An op of mmcv that nothing here stands in for.
@@ -12,8 +14,6 @@ class MissingOpError(NotImplementedError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f'{what} is an op that only a compiled mmcv has, and mmcv is not compiled here. Compile it: in a checkout '
-            '`MMCV=compiled make setup`; in your own environment, with a C++ compiler (and, for a GPU, the CUDA '
-            "toolkit of torch's version), `pip install --force-reinstall --no-deps --no-cache-dir "
-            '--no-build-isolation onedl-mmcv`. See "mmcv" in docs/troubleshooting.md.'
+            f'{what} is an op that only a compiled mmcv has, and mmcv is not compiled here. Compile it, which takes a '
+            f"C++ compiler and, for a GPU, the CUDA toolkit of torch's version: {compile_command()}. {SEE}"
         )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .missing import MissingOpError
-from .precision import computable
+from .precision import as_deterministic_as_mmcv, computable
 
 _AVERAGE = 1  # pool_mode; 0 is the maximum
 
@@ -67,24 +67,18 @@ def roi_align_backward(
 ) -> None:
     """Fill ``grad_input``; arguments as of :func:`roi_align_forward`."""
     gradient, regions = computable(grad_output, rois)
-    grad_input.copy_(
-        torch.ops.torchvision._roi_align_backward(
-            gradient,
-            regions,
-            spatial_scale,
-            aligned_height,
-            aligned_width,
-            *grad_input.shape,
-            sampling_ratio,
-            aligned,
+    sizes = (aligned_height, aligned_width, *grad_input.shape)
+    with as_deterministic_as_mmcv():
+        result = torch.ops.torchvision._roi_align_backward(
+            gradient, regions, spatial_scale, *sizes, sampling_ratio, aligned
         )
-    )
+    grad_input.copy_(result)
 
 
 def _check_regions(rois: Tensor, aligned: bool) -> None:
-    """mmcv's op stops at these on a CPU, torchvision's asks for memory of negative size.
+    """mmcv's op stops at most of these on a CPU; torchvision's asks for memory of negative size, or for all there is.
 
-    A GPU is not waited for; its ops give zeros.
+    A GPU is not waited for.
     """
     if rois.device.type != 'cpu' or not len(rois):
         return

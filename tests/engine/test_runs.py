@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,9 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     options, work_dir = trained
     checkpoint = find_checkpoint(work_dir)
     assert checkpoint.name == 'epoch_1.pth'
+    log = next(work_dir.glob('*/*.log')).read_text()
+    is_compiled = isinstance(importlib.import_module('mmcv._ext').__spec__.loader, ExtensionFileLoader)
+    assert log.count('mmcv has no compiled ops') == (0 if is_compiled else 1)
     metrics = evaluate(options, EvaluationOptions(work_dir, show_dir=tmp_path / 'shown', show_count=1))
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(metrics)
     shown = list((tmp_path / 'shown').iterdir())
@@ -61,7 +66,7 @@ Runner.from_cfg(cfg).train()
 
 
 def test_mmengines_own_runner_that_knows_us_by_custom_imports(tiny_config: Path, tmp_path: Path) -> None:
-    """mmdet's tools are such. Without compiled ops, mmdet has made do with functions that raise when it is imported."""
+    """As mmdet's own tools do. Without compiled ops, mmdet has made do with functions that raise."""
     command = [sys.executable, '-W', 'ignore', '-c', OWN_RUNNER, str(tiny_config), str(tmp_path / 'work')]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (tmp_path / 'work' / 'epoch_1.pth').is_file(), done.stderr[-2000:]

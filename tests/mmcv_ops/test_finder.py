@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def fake_mmcv(tmp_path: Path) -> Path:
     return package
 
 
-def run(code: str, *folders: Path) -> subprocess.CompletedProcess:
+def run(code: str, *folders: Path, arguments: Sequence[str] = ()) -> subprocess.CompletedProcess:
     path = os.pathsep.join(map(str, (*folders, PROJECT_ROOT)))
-    command = [sys.executable, '-W', 'ignore', '-c', code]
+    command = [sys.executable, '-W', 'ignore', '-c', code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path})
 
 
@@ -40,11 +41,13 @@ def test_nothing_compiled_gets_the_stand_in_and_says_so_once(fake_mmcv: Path) ->
     lines = (done.stdout + done.stderr).splitlines()
     assert lines[-1] == 'effformer_dense.mmcv_ops.boxes', done.stderr
     assert sum('those of torchvision' in line and 'stand in' in line for line in lines) == 1
-    assert 'stand in' not in run('import effformer_dense', fake_mmcv.parent).stdout, 'said before anybody needs an op'
+    done = run('import effformer_dense', fake_mmcv.parent)
+    assert done.returncode == 0 and 'stand in' not in done.stdout + done.stderr, 'said before anybody needs an op'
 
 
-def test_in_a_run_of_several_processes_one_says_so(fake_mmcv: Path) -> None:
-    code = 'import os; os.environ["LOCAL_RANK"] = "1"; import effformer_dense, mmcv.ops'
+@pytest.mark.parametrize('variable', ['RANK', 'SLURM_PROCID'])
+def test_in_a_run_of_several_processes_one_says_so(fake_mmcv: Path, variable: str) -> None:
+    code = f'import os; os.environ[{variable!r}] = "1"; import effformer_dense, mmcv.ops'
     done = run(code, fake_mmcv.parent)
     assert done.returncode == 0 and 'stand in' not in done.stdout + done.stderr
 
@@ -70,7 +73,8 @@ def test_ops_that_do_not_load_are_named_and_never_replaced(fake_mmcv: Path, suff
     library.touch()
     error = run(CHECK, fake_mmcv.parent).stderr.splitlines()[-1]
     assert error.startswith('effformer_dense.mmcv_ops.finder.MmcvError: ')
-    for part in (str(library), reason, 'compiled for another torch or Python', '--no-build-isolation', 'docs/trouble'):
+    named = str(library), reason, 'compiled for another torch or Python', 'MMCV=stand-in make setup', 'MMCV=compiled'
+    for part in named:
         assert part in error
     done = run('import effformer_dense; print("a backbone needs none of it"); import mmcv.ops', fake_mmcv.parent)
     assert done.stdout == 'a backbone needs none of it\n'
@@ -94,7 +98,26 @@ def test_what_an_uninstallation_left_is_named(fake_mmcv: Path) -> None:
 
 def test_no_mmcv_at_all_says_what_to_install() -> None:
     done = run(f'import sys; sys.modules["mmcv"] = None; {CHECK}')
-    assert 'mmcv is not installed' in done.stderr and 'make setup' in done.stderr
+    assert 'are built on, is not installed' in done.stderr and 'make setup' in done.stderr
+
+
+def test_the_way_out_is_of_the_package_that_is_installed(fake_mmcv: Path) -> None:
+    """mmdet 3.3.0 works with mmcv 2.1.0 alone; to lay the fork over it would break both."""
+    for name in ('mmcv', 'onedl_mmcv'):
+        meta = fake_mmcv.parent / f'{name}-2.1.0.dist-info'
+        meta.mkdir()
+        (meta / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name.replace("_", "-")}\nVersion: 2.1.0\n')
+        (meta / 'RECORD').write_text('mmcv/__init__.py,,\n')
+        code = 'import sys; sys.path[:] = [p for p in sys.path if "site-packages" not in p]'
+        code += '; import importlib.util as u; s = u.spec_from_file_location("i", sys.argv[1])'
+        code += '; i = u.module_from_spec(s); s.loader.exec_module(i); print(i.plain_command(), i.compile_command())'
+        script = str(PROJECT_ROOT / 'effformer_dense' / 'mmcv_ops' / 'installation.py')
+        done = run(code, fake_mmcv.parent, arguments=[script])
+        if name == 'mmcv':
+            assert '`pip uninstall -y mmcv && pip install --force' in done.stdout and 'mmcv-lite==2.1.0`' in done.stdout
+            assert '--no-build-isolation mmcv==2.1.0`' in done.stdout
+        else:
+            assert done.stdout.count('pip uninstall -y mmcv onedl-mmcv && ') == 2, done.stderr
 
 
 def test_a_torchvision_of_another_torch_is_named(fake_mmcv: Path) -> None:
@@ -113,3 +136,18 @@ def test_tools_name_it_in_one_message(fake_mmcv: Path, tmp_path: Path) -> None:
     done = run(code, fake_mmcv.parent)
     assert done.returncode == 2 and 'Traceback' not in done.stderr
     assert done.stderr.strip().startswith("Error: mmcv's compiled ops do not load: ")
+
+
+CPU_ONLY = """
+import sys, types, torch
+torch.cuda.is_available = lambda: True
+fake = types.SimpleNamespace(_cuda_version=lambda: -1)
+torch.ops.__dict__['torchvision'] = fake
+import effformer_dense, mmcv.ops
+"""
+
+
+def test_a_torchvision_without_cuda_beside_a_gpu_is_named(fake_mmcv: Path) -> None:
+    (fake_mmcv.parent / 'torchvision.py').write_text('__version__ = "0.1+cpu"')
+    error = run(CPU_ONLY, fake_mmcv.parent).stderr.splitlines()[-1]
+    assert 'torchvision 0.1+cpu, which would stand in, is built without CUDA' in error

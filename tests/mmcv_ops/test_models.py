@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import mmdet
 import pytest
@@ -24,8 +26,21 @@ DETECTORS = {
     'RetinaNet': 'retinanet/retinanet_r50_fpn_1x_coco.py',
     'Cascade': 'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
     'RTMDet-Ins': 'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
+    'TOOD': 'tood/tood_r50_fpn_1x_coco.py',
     'Mask2Former': 'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
     'DINO': 'dino/dino-4scale_r50_8xb2-12e_coco.py',
+}
+_ROI_ALIGN = {'roi_align_forward', 'roi_align_backward'}
+_DEFORM_CONV = {'deform_conv_forward', 'deform_conv_backward_input', 'deform_conv_backward_parameters'}
+#: What they call on a CPU. Deformable attention and focal loss are mmcv's and mmdet's own PyTorch code there.
+OPS = {
+    'Mask R-CNN': {'nms', *_ROI_ALIGN},
+    'RetinaNet': {'nms'},
+    'Cascade': {'nms', *_ROI_ALIGN},
+    'RTMDet-Ins': {'nms'},
+    'TOOD': {'nms', *_DEFORM_CONV},
+    'Mask2Former': set(),
+    'DINO': set(),
 }
 SIZE = 3, 128, 160
 CLASSES = 80
@@ -34,10 +49,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=DETECTORS)
-def detector(request: pytest.FixtureRequest) -> BaseModel:
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def detector(name: str) -> BaseModel:
     """With EfficientFormerV2 S0 in the place of the config's backbone."""
     init_default_scope('mmdet')
-    cfg = Config.fromfile(MMDET_CONFIGS / DETECTORS[request.param]).model
+    cfg = Config.fromfile(MMDET_CONFIGS / DETECTORS[name]).model
     indices = cfg.backbone.get('out_indices', (2, 3, 4))
     indices = [index - (cfg.backbone.type == 'CSPNeXt') for index in indices]  # which counts its stem
     widths = [V2_VARIANTS['s0'].widths[index] for index in indices]
@@ -60,6 +80,21 @@ def _shrink(cfg: Config) -> None:
         cfg.num_queries = 50
 
 
+def _recorded(ops: ModuleType, calls: set[str]) -> ModuleType:
+    """``ops`` that note which of them is called."""
+
+    def record(name: str) -> Callable[..., Any]:
+        def op(*args: object, **kwargs: object) -> Any:
+            calls.add(name)
+            return getattr(ops, name)(*args, **kwargs)
+
+        return op
+
+    module = ModuleType('recorded')
+    module.__getattr__ = record
+    return module
+
+
 def _results(detector: BaseModel) -> dict[str, Tensor]:
     """Predictions, losses and gradients."""
     inputs = demo_mm_inputs(2, [SIZE, SIZE], num_classes=CLASSES, with_mask=True)
@@ -78,9 +113,11 @@ def _results(detector: BaseModel) -> dict[str, Tensor]:
     return {**results, **{name: gradient for name, gradient in gradients.items() if gradient is not None}}
 
 
-@pytest.mark.usefixtures('with_stand_in')
-def test_predicts_and_learns(detector: BaseModel) -> None:
+def test_predicts_and_learns(name: str, detector: BaseModel, stand_in: ModuleType, use: Use) -> None:
+    calls: set[str] = set()
+    use(_recorded(stand_in, calls))
     results = _results(detector)
+    assert calls == OPS[name]
     boxes = results['prediction 0 bboxes']
     assert len(boxes) > 10 and torch.isfinite(boxes).all()
     assert all(torch.isfinite(value).all() for value in results.values() if value.is_floating_point())
@@ -96,8 +133,8 @@ def test_equals_compiled_ops(detector: BaseModel, compiled: ModuleType, stand_in
         results.append(_results(detector))
     theirs, ours = results
     assert theirs.keys() == ours.keys()
-    for name, expected in theirs.items():
-        assert expected.shape == ours[name].shape, name
+    for key, expected in theirs.items():
+        assert expected.shape == ours[key].shape, key
         if expected.numel():
-            deviation = (ours[name].double() - expected.double()).abs().max()
-            assert deviation <= 1e-6 * max(1.0, float(expected.double().abs().max())), f'{name}: {deviation}'
+            deviation = (ours[key].double() - expected.double()).abs().max()
+            assert deviation <= 1e-6 * max(1.0, float(expected.double().abs().max())), f'{key}: {deviation}'

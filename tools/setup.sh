@@ -131,8 +131,10 @@ compile_mmcv() {
   check_opencv
   check_cuda
   say "mmcv's ops are compiled here: 5 to 10 minutes on 2 cores"
-  # -g0: without debug symbols the build takes half the time.
-  CFLAGS="${CFLAGS:-} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
+  # CFLAGS takes the place of Python's own flags, -O3 among them. -g0: debug symbols cost time and are of no use here.
+  local flags
+  flags=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS") or "-O3")')
+  CFLAGS="${CFLAGS:-$flags} -g0" MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}" \
     pip_install --no-build-isolation "$@" onedl-mmcv ||
     die "mmcv's ops do not compile; the lines above say why. With less memory: MAX_JOBS=1. Without them: MMCV=stand-in make setup"
   ops_work mmcv || die "mmcv's compiled ops do not work; the lines above say why. Without them: MMCV=stand-in make setup"

@@ -26,7 +26,7 @@ DETECTORS = {
     'RetinaNet': 'retinanet/retinanet_r50_fpn_1x_coco.py',
     'Cascade': 'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
     'RTMDet-Ins': 'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
-    'TOOD': 'tood/tood_r50_fpn_1x_coco.py',
+    'VFNet': 'vfnet/vfnet_r50_fpn_1x_coco.py',
     'Mask2Former': 'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
     'DINO': 'dino/dino-4scale_r50_8xb2-12e_coco.py',
 }
@@ -38,7 +38,7 @@ OPS = {
     'RetinaNet': {'nms'},
     'Cascade': {'nms', *_ROI_ALIGN},
     'RTMDet-Ins': {'nms'},
-    'TOOD': {'nms', *_DEFORM_CONV},
+    'VFNet': {'nms', *_DEFORM_CONV},
     'Mask2Former': set(),
     'DINO': set(),
 }
@@ -124,7 +124,9 @@ def test_predicts_and_learns(name: str, detector: BaseModel, stand_in: ModuleTyp
     assert results['gradient backbone.stem.conv1.conv.weight'].abs().max() > 0
 
 
-def test_equals_compiled_ops(detector: BaseModel, compiled: ModuleType, stand_in: ModuleType, use: Use) -> None:
+def test_equals_compiled_ops(
+    name: str, detector: BaseModel, compiled: ModuleType, stand_in: ModuleType, use: Use
+) -> None:
     state = {name: value.clone() for name, value in detector.state_dict().items()}  # batch norms count their steps
     results = []
     for ops in (compiled, stand_in):
@@ -133,8 +135,9 @@ def test_equals_compiled_ops(detector: BaseModel, compiled: ModuleType, stand_in
         results.append(_results(detector))
     theirs, ours = results
     assert theirs.keys() == ours.keys()
+    tolerance = 5e-6 if OPS[name] & _DEFORM_CONV else 0  # whose products are added up in another order
     for key, expected in theirs.items():
         assert expected.shape == ours[key].shape, key
         if expected.numel():
             deviation = (ours[key].double() - expected.double()).abs().max()
-            assert deviation <= 1e-6 * max(1.0, float(expected.double().abs().max())), f'{key}: {deviation}'
+            assert deviation <= tolerance * max(1.0, float(expected.double().abs().max())), f'{key}: {deviation}'

@@ -130,7 +130,7 @@ compile_mmcv() {
   pip_install ninja psutil
   check_opencv
   check_cuda
-  say "mmcv's ops are compiled here: 5 to 10 minutes on 2 cores"
+  say "mmcv's ops are compiled here: some 10 minutes on 2 cores"
   # CFLAGS takes the place of Python's own flags, -O3 among them. -g0: debug symbols cost time and are of no use here.
   local flags
   flags=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS") or "-O3")')

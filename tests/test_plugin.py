@@ -102,6 +102,22 @@ def test_init_detector_and_inference_detector(user_config: Config, tmp_path: Pat
     assert len(boxes) == 10 and float(boxes.max()) <= 119.5
 
 
+def test_mmsegs_own_inference_takes_a_stock_config() -> None:
+    """Its pipeline keeps our loading of labels, for which there is no file."""
+    from mmseg.apis import inference_model, init_model
+
+    segmentor = init_model(str(PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'), device='cpu')
+    image = np.random.default_rng(0).integers(0, 256, (75, 119, 3), dtype=np.uint8)
+    labels = inference_model(segmentor, image).pred_sem_seg.data
+    assert labels.shape == (1, 75, 119)
+
+
+def test_init_detector_on_the_demo_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    detector = init_detector(PROJECT_ROOT / 'configs' / 'maskrcnn_v2_s0_shapes.py', None, device='cpu')
+    assert detector.dataset_meta['palette'] and list(tmp_path.iterdir()) == []
+
+
 def test_the_registered_name_is_found_without_importing_the_class(tmp_path: Path) -> None:
     """In a fresh interpreter, where nothing but `custom_imports` can have registered it."""
     import subprocess

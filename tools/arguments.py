@@ -96,7 +96,7 @@ def add_window_arguments(parser: argparse.ArgumentParser) -> None:
 
 def config_options(args: argparse.Namespace):
     """:class:`ConfigOptions` of parsed arguments."""
-    from effformer_dense.engine.config import ConfigOptions
+    from effformer_dense.config.load import ConfigOptions
 
     if getattr(args, 'local_rank', None) is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -67,7 +67,7 @@ def _backbone(case: Case) -> nn.Module:
 
 
 def _whole_model(config: str) -> nn.Module:
-    from ..engine.config import ConfigOptions, enter_scope, load_config  # needs mmdet or mmseg, backbones do not
+    from ..config.load import ConfigOptions, enter_scope, load_config  # needs mmdet or mmseg, backbones do not
 
     cfg = load_config(ConfigOptions(Path(config), from_scratch=True))
     enter_scope(cfg)
@@ -89,14 +89,13 @@ def _predict_step(model: nn.Module, case: Case) -> Callable[[], object]:
     """From a uint8 picture to detections or labels, the way MMEngine's test loop calls a model."""
     size = (case.height, case.width)
     meta = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
-    if hasattr(model, 'decode_head'):
-        from mmseg.structures import SegDataSample as DataSample
-    else:
-        from mmdet.structures import DetDataSample as DataSample
+    from ..tasks import task_of  # needs MMEngine's registries, backbones do not
+
+    task = task_of(type(model))
     picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
 
     def step() -> Any:
-        samples = [DataSample(metainfo=meta) for _ in range(case.batch)]
+        samples = [task.empty_sample(meta) for _ in range(case.batch)]
         return model.test_step(dict(inputs=[picture] * case.batch, data_samples=samples))
 
     return torch.inference_mode()(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from mmdet.datasets import CocoDataset
@@ -14,7 +15,9 @@ from .shapes import CLASSES, PALETTE
 
 @DATASETS.register_module()
 class ShapesCocoDataset(CocoDataset):
-    """Synthetic shapes in COCO layout, generated under ``data_root`` on first use.
+    """Synthetic shapes in COCO layout, generated under ``data_root`` when they are first read.
+
+    Building a data set with ``lazy_init=True`` writes nothing.
 
     Args:
         data_root: folder of the data set.
@@ -25,11 +28,16 @@ class ShapesCocoDataset(CocoDataset):
     METAINFO: ClassVar[dict] = {'classes': CLASSES, 'palette': PALETTE}
 
     def __init__(self, *args, data_root: str, shapes: dict | None = None, **kwargs) -> None:
-        self.prepare(data_root, shapes)
+        self.shapes = shapes
         super().__init__(*args, data_root=data_root, **kwargs)
 
+    def full_init(self) -> None:
+        """Read the annotations, which have to be there by now."""
+        self.generate(self.data_root, self.shapes)
+        super().full_init()
+
     @staticmethod
-    def prepare(data_root: str, shapes: dict | None) -> None:
+    def generate(data_root: str | Path, shapes: dict | None) -> None:
         """Generate the data set unless it is there.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from mmseg.datasets import BaseSegDataset
@@ -13,7 +14,9 @@ from .generated import ShapesSpec
 
 @DATASETS.register_module()
 class ShapesSegDataset(BaseSegDataset):
-    """Synthetic shapes in ADE20K layout, generated under ``data_root`` on first use.
+    """Synthetic shapes in ADE20K layout, generated under ``data_root`` when they are first read.
+
+    Building a data set with ``lazy_init=True`` writes nothing.
 
     Args:
         data_root: folder of the data set.
@@ -27,11 +30,16 @@ class ShapesSegDataset(BaseSegDataset):
     def __init__(
         self, *args, data_root: str, shapes: dict | None = None, reduce_zero_label: bool = True, **kwargs
     ) -> None:
-        self.prepare(data_root, shapes)
+        self.shapes = shapes
         super().__init__(*args, data_root=data_root, reduce_zero_label=reduce_zero_label, **kwargs)
 
+    def full_init(self) -> None:
+        """Read the annotations, which have to be there by now."""
+        self.generate(self.data_root, self.shapes)
+        super().full_init()
+
     @staticmethod
-    def prepare(data_root: str, shapes: dict | None) -> None:
+    def generate(data_root: str | Path, shapes: dict | None) -> None:
         """Generate the data set unless it is there.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -14,24 +13,23 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, VISUALIZERS
+from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import Visualizer
 from rich.progress import track
 from torch import nn
 
+from ..checkpoint.whole_model import find_checkpoint, load_weights
+from ..config.datasets import datasets_of
+from ..config.load import ConfigOptions
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from ..deploy.speed import speed_up
-from ..files import check_output_dir, write_text
+from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
-from ..segmentation.results import drawable, write_segmentation
-from .check_arguments import check_arguments
-from .checks import check_backbone, check_parts
-from .config import ConfigOptions, enter_scope, load_config
-from .datasets import full_metainfo, leaf_datasets
-from .draw import draw_sample
-from .results import instance_annotations, predictions_table
-from .weights import find_checkpoint, load_weights
+from ..preflight.arguments import check_arguments
+from ..preflight.model import check_backbone
+from ..preflight.run import check_parts
+from ..tasks import task_of_model
+from .open import open_config
 
 #: Steps of a test pipeline that need ground truth.
 _ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadLabels')
@@ -81,7 +79,7 @@ class Predictor:
         meta = load_weights(model, checkpoint).get('meta', {})
         self.model = speed_up(revert_sync_batchnorm(model).to(self.device).eval(), fused, compiled)
         self.dataset_meta = _dataset_meta(cfg, meta)
-        steps = _test_pipeline(cfg)
+        steps = datasets_of(cfg, 'test')[0].pipeline
         self.pipeline = Compose([s for s in steps if str(s['type']).rpartition('.')[2] not in _ANNOTATION_STEPS])
 
     @torch.inference_mode()
@@ -109,46 +107,20 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     paths = _usable(find_pictures(infer_options.pictures), infer_options.skip_bad)
     targets = _targets(paths)
     _check_out_dir(infer_options.out_dir, targets)
-    cfg = load_config(options)
+    cfg = open_config(options)
     log_stand_in('current')
-    enter_scope(cfg)
     check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)
     check_backbone(cfg.model, with_weights=False)
     predictor = Predictor(cfg, checkpoint, infer_options.device, infer_options.fused, infer_options.compiled)
-    if 'decode_head' in cfg.model:
-        meta = drawable(predictor.dataset_meta, predictor.model.out_channels)
-        _infer_segmentation(predictor, targets, infer_options.out_dir, meta)
-    else:
-        _infer_detection(predictor, targets, infer_options, _visualizer(cfg, predictor.dataset_meta))
-    return infer_options.out_dir
-
-
-def _infer_segmentation(
-    predictor: Predictor, targets: dict[Path, Path], out_dir: Path, dataset_meta: dict[str, Any]
-) -> None:
-    for path, target in track(targets.items(), description='Predicting'):
-        labels = np.asarray(predictor(path).pred_sem_seg.data[0].cpu(), dtype=np.uint8)
-        image = np.ascontiguousarray(read_picture(path)[..., ::-1])
-        write_segmentation(out_dir, target, image, labels, dataset_meta)
-
-
-def _infer_detection(
-    predictor: Predictor, targets: dict[Path, Path], options: InferOptions, visualizer: Visualizer
-) -> None:
-    images, annotations = [], []
-    for image_id, (path, target) in enumerate(track(targets.items(), description='Predicting')):
-        image = read_picture(path)
+    writer = task_of_model(cfg.model).writer(
+        cfg, predictor.model, predictor.dataset_meta, infer_options.out_dir, infer_options.score_threshold
+    )
+    for image_id, (path, name) in enumerate(track(targets.items(), description='Predicting')):
         sample = predictor(path, image_id).cpu()
-        drawn = options.out_dir / 'pictures' / target
-        draw_sample(visualizer, image[..., ::-1], sample, drawn, options.score_threshold)
-        name = (target.parent / path.name).as_posix()
-        images.append({'id': image_id, 'file_name': name, 'height': image.shape[0], 'width': image.shape[1]})
-        annotations += instance_annotations(sample, image_id, len(annotations) + 1, predictor.dataset_meta)
-    if 'pred_instances' not in sample:
-        return
-    table = predictions_table(images, annotations, predictor.dataset_meta)
-    write_text(options.out_dir / 'predictions.json', json.dumps(table))
+        writer.write(np.ascontiguousarray(read_picture(path)[..., ::-1]), sample, name, path)
+    writer.close()
+    return infer_options.out_dir
 
 
 def _check_out_dir(out_dir: Path, targets: dict[Path, Path]) -> None:
@@ -198,18 +170,8 @@ def _targets(paths: list[Path]) -> dict[Path, Path]:
     return targets
 
 
-def _test_pipeline(cfg: Config) -> list[dict]:
-    return next(leaf_datasets(cfg.test_dataloader.dataset))['pipeline']
-
-
 def _dataset_meta(cfg: Config, meta: dict[str, Any]) -> dict[str, Any]:
     """Classes and palette: the checkpoint's own if it has them, else those of the config's test data set."""
     if meta.get('dataset_meta', {}).get('classes'):
         return dict(meta['dataset_meta'])
-    return full_metainfo(next(leaf_datasets(cfg.test_dataloader.dataset)))
-
-
-def _visualizer(cfg: Config, dataset_meta: dict[str, Any]) -> Visualizer:
-    visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': 'infer'})
-    visualizer.dataset_meta = dataset_meta
-    return visualizer
+    return dict(datasets_of(cfg, 'test')[0].metainfo)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..config.load import PROJECT_ROOT
 from ..data.labels import check_labels, read_labels
 from ..data.layouts import LAYOUTS, Layout, Part, absent_paths, misplaced
 from ..data.pictures import read_picture
-from .check_data import check_pictures, read_annotations
-from .check_labels import check_no_orphans, check_pairs
-from .config import PROJECT_ROOT
+from ..detection.checks import check_pictures, read_annotations
+from ..segmentation.checks import check_no_orphans, check_pairs
 
 _OPENED = 50  # files of each folder
 

@@ -10,16 +10,18 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
+from ..checkpoint.whole_model import check_start, find_checkpoint, load_weights
+from ..config.datasets import dataset_nodes, datasets_of
+from ..config.load import ConfigOptions
+from ..config.nodes import walk
 from ..deploy.speed import speed_up
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
+from ..preflight.run import check_config, check_run
 from ..segmentation.metric import SegmentationMetric
-from .checks import check_run
-from .config import ConfigOptions, enter_scope, load_config
-from .datasets import leaf_datasets
-from .nodes import walk
+from ..tasks import task_of_model
+from .open import open_config
 from .pictures_hook import PICTURES_HOOK
-from .weights import check_start, find_checkpoint, load_weights
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,12 @@ class EvaluationOptions:
 
 
 def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
-    """Config of a run with scope and imports in place, checked."""
-    cfg = load_config(options)
-    enter_scope(cfg)
+    """Config of a run with scope and imports in place, checked; data that are generated are there."""
+    cfg = open_config(options)
+    check_config(cfg, splits)
+    for dataset in [dataset for split in splits for dataset in datasets_of(cfg, split)]:
+        if dataset.is_generated:
+            dataset.cls.generate(dataset.root, dataset.shapes)
     check_run(cfg, splits)
     return cfg
 
@@ -65,7 +70,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         The work dir.
 
     Raises:
-        ValueError, FileNotFoundError: see :func:`.checks.check_run`, :func:`.weights.load_weights`.
+        ValueError, FileNotFoundError: see :func:`prepare` and :func:`..checkpoint.whole_model.load_weights`.
     """
     if resume is not None:
         options = replace(options, from_scratch=True)  # the checkpoint brings every weight
@@ -93,8 +98,9 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
         The metrics.
 
     Raises:
-        ValueError: see :func:`.checks.check_run`, :func:`.weights.find_checkpoint` and :func:`.weights.load_weights`;
-            outputs that cannot be written, or options that the config has nothing for.
+        ValueError: see :func:`prepare`, :func:`..checkpoint.whole_model.find_checkpoint` and
+            :func:`..checkpoint.whole_model.load_weights`; outputs that cannot be written, or options that the config
+            has nothing for.
     """
     ignored = [option for option in options.cfg_options if option.startswith('test_dataloader.dataset.pipeline')]
     if evaluation.tta and ignored:
@@ -147,13 +153,14 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[s
             out_dir=str(evaluation.show_dir),
             count=evaluation.show_count,
             score_threshold=evaluation.score_threshold,
+            task=task_of_model(cfg.model).name,
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     metrics = [node for _, node in walk(cfg.test_evaluator) if node.get('type') == SegmentationMetric.__name__]
     source = dict(
         config=cfg.filename,
         checkpoint=str(evaluation.checkpoint),
-        data_root=next(leaf_datasets(cfg.test_dataloader.dataset)).get('data_root'),
+        data_root=str(datasets_of(cfg, 'test')[0].root),
         cfg_options=cfg_options,
         test_cfg=cfg.model.get('test_cfg'),
         tta=evaluation.tta,
@@ -183,6 +190,6 @@ def _enable_tta(cfg: Config) -> None:
             "tta_model.type 'SegTTAModel' wants logits that BandedEncoderDecoder does not keep: 'MultiScaleFlipModel'."
         )
     cfg.test_dataloader.batch_size = 1
-    for dataset in leaf_datasets(cfg.test_dataloader.dataset):
+    for dataset in dataset_nodes(cfg.test_dataloader.dataset):
         dataset['pipeline'] = cfg.tta_pipeline
     cfg.model = dict(**cfg.tta_model, module=cfg.model)

@@ -28,11 +28,13 @@ class LoadLabels(BaseTransform):
         self.num_labels = num_labels
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Load the annotation of one picture.
+        """Load the annotation of one picture; a picture without one, as mmseg's inference has it, passes.
 
         Raises:
             ValueError: see :func:`.data.labels.read_labels_of`.
         """
+        if results.get('seg_map_path') is None:
+            return results
         first_label = first_label_of(results)
         labels = read_labels_of(
             results['img_path'], results.get('ori_shape'), results['seg_map_path'], self.num_labels, first_label

@@ -36,7 +36,7 @@ def _config(kind: str, name: str, **backbone: object) -> Config:
 
 
 def _model(cfg: Config) -> nn.Module:
-    from effformer_dense.engine.config import enter_scope
+    from effformer_dense.config.load import enter_scope
 
     enter_scope(cfg)
     return MODELS.build(cfg.model).eval()
@@ -119,7 +119,7 @@ def test_weights_of_a_backbone_do_not_pass_as_those_of_a_detector(tmp_path: Path
     """load_from with ImageNet weights would leave the whole detector at random, with a warning among others."""
     import timm
 
-    from effformer_dense.engine.weights import check_start
+    from effformer_dense.checkpoint.whole_model import check_start
 
     path = tmp_path / 'imagenet.pth'
     state = timm.create_model('efficientformerv2_s0').state_dict()

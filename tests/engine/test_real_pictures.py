@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import MODELS
 from PIL import Image
 
-from effformer_dense.engine.config import ConfigOptions, enter_scope, load_config
+from effformer_dense.config.load import ConfigOptions, enter_scope, load_config
 from effformer_dense.engine.runner import EvaluationOptions, evaluate
 from tests.helpers import PROJECT_ROOT, SHARED, randomise
 

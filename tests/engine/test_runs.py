@@ -16,12 +16,12 @@ from mmengine.runner import set_random_seed
 from PIL import Image
 from pycocotools.coco import COCO
 
+from effformer_dense.checkpoint.whole_model import find_checkpoint, read_checkpoint
+from effformer_dense.config.load import ConfigOptions
 from effformer_dense.data.shapes import CLASSES
-from effformer_dense.engine.config import ConfigOptions
+from effformer_dense.detection.results import category_ids
 from effformer_dense.engine.infer import InferOptions, infer
-from effformer_dense.engine.results import category_ids
 from effformer_dense.engine.runner import EvaluationOptions, evaluate, prepare, train
-from effformer_dense.engine.weights import find_checkpoint, read_checkpoint
 
 pytestmark = pytest.mark.slow
 

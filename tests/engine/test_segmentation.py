@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from effformer_dense.engine.config import ConfigOptions
+from effformer_dense.config.load import ConfigOptions
 from effformer_dense.engine.infer import InferOptions, infer
 from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
 

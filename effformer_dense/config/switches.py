@@ -8,7 +8,6 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..segmentation.bands import check_test_cfg
 from .nodes import walk
 
 
@@ -78,28 +77,3 @@ def replace_sync_batch_norm(cfg: Config) -> None:
             node['type'] = 'BN'
     if found:
         print_log(f'One process: SyncBN replaced by BN in {", ".join(found)}.', 'current')
-
-
-def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
-    """Predict with a sliding window.
-
-    Args:
-        cfg: of a segmentor.
-        window_px: side of the square window.
-        stride_px: from one window to the next; None for two thirds of the window.
-
-    Raises:
-        ValueError: the model is no segmentor, or the windows would be too small or leave gaps.
-    """
-    if 'decode_head' not in (cfg.get('model') or {}):
-        raise ValueError(
-            f'--window-px is for segmentors; model.type is {(cfg.get("model") or {}).get("type")}. '
-            'Detectors take a picture whole: make it smaller in the test pipeline.'
-        )
-    stride = max(1, window_px * 2 // 3) if stride_px is None else stride_px
-    test_cfg = dict(mode='slide', crop_size=(window_px, window_px), stride=(stride, stride))
-    try:
-        check_test_cfg(test_cfg)
-    except ValueError as error:
-        raise ValueError(f'--window-px {window_px} with --stride-px {stride}: {error}') from error
-    cfg.model.test_cfg = test_cfg

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config.datasets import DatasetView
+from ..config.nodes import walk
 from ..data.labels import first_label_of, read_labels_of
 from ..data.pictures import read_picture
 from ..files import names_below
-from .datasets import argument, file_classes, full_metainfo, is_segmentation
-from .nodes import walk
 
 #: How many pairs of a data set are opened; of all, only the names are looked at.
 OPENED_PAIRS = 200
 
 
-def check_label_files(dataset: dict, pictures: Path, labels: Path) -> None:
+def check_label_files(dataset: DatasetView) -> None:
     """Every picture of a data set has its label file, and a sample of them can be used.
-
-    Args:
-        dataset: config of a data set of mmseg's kind, with ``img_suffix`` and ``seg_map_suffix``.
-        pictures: folder of the pictures.
-        labels: folder of the label files.
 
     Raises:
         ValueError: see :func:`check_pairs`; or there are no pictures.
     """
-    suffix, label_suffix = (str(argument(dataset, name, '')) for name in ('img_suffix', 'seg_map_suffix'))
-    listing = Path(dataset.get('data_root') or '') / dataset['ann_file'] if dataset.get('ann_file') else None
+    pictures, labels = dataset.folders['img_path'], dataset.folders['seg_map_path']
+    suffix, listing = dataset.picture_suffix, dataset.annotation
     if listing is not None and listing.is_file():
         stems = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
     else:
@@ -40,10 +35,10 @@ def check_label_files(dataset: dict, pictures: Path, labels: Path) -> None:
             f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set.'
         )
     if listing is None:
-        check_no_orphans(labels, label_suffix, stems)
-    pairs = [(pictures / f'{stem}{suffix}', labels / f'{stem}{label_suffix}') for stem in stems]
-    classes = file_classes(dataset)
-    check_pairs(pairs, len(classes) if classes else None, first_label_of(full_metainfo(dataset)), OPENED_PAIRS)
+        check_no_orphans(labels, dataset.map_suffix, stems)
+    pairs = [(pictures / f'{stem}{suffix}', labels / f'{stem}{dataset.map_suffix}') for stem in stems]
+    count = len(dataset.file_classes) if dataset.file_classes else None
+    check_pairs(pairs, count, first_label_of(dataset.metainfo), OPENED_PAIRS)
 
 
 def check_no_orphans(labels: Path, label_suffix: str, stems: Sequence[str]) -> None:
@@ -62,21 +57,21 @@ def check_no_orphans(labels: Path, label_suffix: str, stems: Sequence[str]) -> N
         )
 
 
-def check_num_labels(dataset: dict, tta_pipeline: Any) -> None:
+def check_num_labels(dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
     """``LoadLabels`` of a data set's pipelines expects as many classes as its label files have.
 
     Raises:
         ValueError: it does not.
     """
-    classes = file_classes(dataset) if is_segmentation(dataset) else None
-    if not classes:
+    if not dataset.file_classes:
         return
-    for name, pipeline in (('pipeline', dataset.get('pipeline')), ('tta_pipeline', tta_pipeline)):
+    count = len(dataset.file_classes)
+    for name, pipeline in pipelines.items():
         for path, step in walk(pipeline, name):
-            if step.get('type') == 'LoadLabels' and step.get('num_labels') != len(classes):
+            if step.get('type') == 'LoadLabels' and step.get('num_labels') != count:
                 raise ValueError(
-                    f'{path}: num_labels is {step.get("num_labels")}, and the label files of {dataset["type"]} have '
-                    f'{len(classes)} classes. Set it to {len(classes)}.'
+                    f'{path}: num_labels is {step.get("num_labels")}, and the label files of {dataset.type} have '
+                    f'{count} classes. Set it to {count}.'
                 )
 
 

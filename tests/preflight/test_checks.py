@@ -12,13 +12,17 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from effformer_dense import EfficientFormerV2
+from effformer_dense.config.datasets import view
+from effformer_dense.config.load import ConfigOptions, enter_scope, load_config
 from effformer_dense.data.coco_layout import ensure_coco_shapes
 from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.layouts import ADE20K
 from effformer_dense.data.shapes import CLASSES
-from effformer_dense.engine.check_data import check_dataset, check_evaluator, check_num_classes, read_annotations
-from effformer_dense.engine.checks import check_backbone, check_run
-from effformer_dense.engine.config import ConfigOptions, load_config
+from effformer_dense.detection.checks import read_annotations
+from effformer_dense.preflight import data, model
+from effformer_dense.preflight.data import check_evaluator
+from effformer_dense.preflight.model import check_backbone
+from effformer_dense.preflight.run import check_config
 from tests.helpers import PROJECT_ROOT
 
 DEMO = PROJECT_ROOT / 'configs' / 'maskrcnn_v2_s0_shapes.py'
@@ -33,6 +37,14 @@ def dataset(tmp_path: Path) -> dict:
     init_default_scope('mmdet')
     root = ensure_coco_shapes(tmp_path / 'coco', ShapesSpec({'val': 3}, 64, 0))
     return dict(COCO_LIKE, data_root=str(root))
+
+
+def check_dataset(node: dict) -> None:
+    data.check_dataset(view(node))
+
+
+def check_num_classes(cfg: dict, node: dict) -> None:
+    model.check_num_classes(cfg, view(node))
 
 
 def _spoil(dataset: dict, change: Callable[[dict], None]) -> None:
@@ -117,11 +129,11 @@ def test_classes_that_the_file_does_not_have(dataset: dict) -> None:
 
 
 def test_num_classes_that_disagrees(dataset: dict) -> None:
-    model = dict(type='MaskRCNN', roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=80)))
+    cfg = dict(type='MaskRCNN', roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=80)))
     with pytest.raises(ValueError, match=r'mask_head.num_classes is 80, and the data set CocoDataset has 5 classes'):
-        check_num_classes(model, dataset)
-    model['roi_head']['mask_head']['num_classes'] = 5
-    check_num_classes(model, dataset)
+        check_num_classes(cfg, dataset)
+    cfg['roi_head']['mask_head']['num_classes'] = 5
+    check_num_classes(cfg, dataset)
 
 
 def test_other_heads_may_have_other_counts(dataset: dict) -> None:
@@ -141,16 +153,16 @@ def test_evaluator_file_that_is_missing() -> None:
 def test_generated_splits_of_one_folder_must_agree(tmp_path: Path) -> None:
     options = ['train_dataloader.dataset.shapes.seed=1']
     cfg = load_config(ConfigOptions(DEMO, cfg_options=options, data_root=tmp_path / 'shapes'))
-    init_default_scope('mmdet')
+    enter_scope(cfg)
     with pytest.raises(ValueError, match=r"val_dataloader.dataset.shapes .*'seed': 0.*'seed': 1"):
-        check_run(cfg, ('train', 'val'))
+        check_config(cfg, ('train', 'val'))
 
 
 def test_misspelt_field_of_the_shapes(tmp_path: Path) -> None:
     from effformer_dense.data.shapes_mmdet import ShapesCocoDataset
 
     with pytest.raises(ValueError, match=r"'sed'.*Did you mean 'seed'"):
-        ShapesCocoDataset.prepare(str(tmp_path / 'shapes'), dict(sed=1))
+        ShapesCocoDataset.generate(str(tmp_path / 'shapes'), dict(sed=1))
 
 
 def _model(**init: object) -> dict:
@@ -226,4 +238,4 @@ def test_pictures_of_every_kind_decode(tmp_path: Path) -> None:
 def test_a_base_is_no_config_to_run() -> None:
     cfg = load_config(ConfigOptions(PROJECT_ROOT / 'configs' / '_base_' / 'coco_instance.py'))
     with pytest.raises(ValueError, match=r'The config has no model. Is .*coco_instance.py one of the bases'):
-        check_run(cfg, ('train',))
+        check_config(cfg, ('train',))

@@ -23,7 +23,6 @@ from .switches import (
     enable_amp,
     enable_auto_scale_lr,
     replace_sync_batch_norm,
-    set_window,
 )
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -102,9 +101,7 @@ def _apply_switches(cfg: Config, options: ConfigOptions) -> None:
         enable_amp(cfg)
     if options.auto_scale_lr:
         enable_auto_scale_lr(cfg)
-    if options.window_px is not None:
-        set_window(cfg, options.window_px, options.stride_px)
-    elif options.stride_px is not None:
+    if options.window_px is None and options.stride_px is not None:
         raise ValueError(f'--stride-px {options.stride_px} is the step of a sliding window: add its size, --window-px.')
     if options.launcher == 'none':
         replace_sync_batch_norm(cfg)

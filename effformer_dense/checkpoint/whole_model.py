@@ -9,7 +9,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from ..checkpoint import backbone_prefixes, load_report, weights_in
+from .layouts import backbone_prefixes
+from .report import load_report
+from .unwrap import weights_in
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -38,7 +40,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         path: a file, or a URL that MMEngine understands.
 
     Raises:
-        ValueError, FileNotFoundError: see :mod:`..checkpoint.loaders`; or the file is no checkpoint.
+        ValueError, FileNotFoundError: see :mod:`.loaders`; or the file is no checkpoint.
     """
     checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     if not isinstance(checkpoint, dict):

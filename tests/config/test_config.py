@@ -9,9 +9,10 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from effformer_dense.engine.check_arguments import check_arguments
-from effformer_dense.engine.config import ConfigOptions, load_config
-from effformer_dense.engine.nodes import walk
+from effformer_dense.config.load import ConfigOptions, load_config
+from effformer_dense.config.nodes import walk
+from effformer_dense.engine.open import open_config
+from effformer_dense.preflight.arguments import check_arguments
 from effformer_dense.variants import Variant
 from tests.helpers import PROJECT_ROOT, build
 
@@ -204,10 +205,10 @@ def test_auto_scale_lr_needs_a_base_batch_size() -> None:
 
 
 def test_window_options_reach_the_segmentor_and_nothing_else() -> None:
-    cfg = load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', window_px=512))
+    cfg = open_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', window_px=512))
     assert cfg.model.test_cfg == dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
     with pytest.raises(ValueError, match=r'--window-px is for segmentors; model\.type is MaskRCNN'):
-        load_config(ConfigOptions(DEMO, window_px=512))
+        open_config(ConfigOptions(DEMO, window_px=512))
     with pytest.raises(ValueError, match='add its size, --window-px'):
         load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', stride_px=100))
 

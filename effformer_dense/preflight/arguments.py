@@ -11,9 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
+from ..config.load import DATALOADERS, EVALUATORS
+from ..config.nodes import walk
+from ..config.registry import find_component
 from ..variants import choice_error
-from .config import DATALOADERS, EVALUATORS
-from .nodes import walk
 
 #: Which registries the components of a part of the config come from.
 _SECTIONS: dict[str, tuple[Registry, ...]] = {
@@ -59,17 +60,6 @@ def check_arguments(cfg: Config) -> None:
                 _check_keys(f'Argument of {component.__name__} ({path})', node, component)
     for section in DATALOADERS:
         _check_keys(f'Argument of {section}', cfg.get(section) or {}, DataLoader)
-
-
-def find_component(registry: Registry, name: object) -> type | None:
-    """Class that ``name`` stands for in the default scope; None if there is none."""
-    if inspect.isclass(name):
-        return name
-    if not isinstance(name, str):
-        return None
-    with registry.switch_scope_and_registry(None) as scoped:
-        found = scoped.get(name)
-    return found if inspect.isclass(found) else None
 
 
 def _check_keys(what: str, node: Iterable[str], component: type) -> None:

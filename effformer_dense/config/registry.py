@@ -1,0 +1,30 @@
+"""What the names in a config stand for."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from mmengine.registry import Registry
+
+
+def find_component(registry: Registry, name: object) -> type | None:
+    """Class that ``name`` stands for in the default scope; None if there is none."""
+    if inspect.isclass(name):
+        return name
+    if not isinstance(name, str):
+        return None
+    with registry.switch_scope_and_registry(None) as scoped:
+        found = scoped.get(name)
+    return found if inspect.isclass(found) else None
+
+
+def argument(cls: type | None, node: dict, name: str, default: Any) -> Any:
+    """Argument ``name`` as ``cls`` will get it: of ``node``, else the default of its constructor, else ``default``."""
+    if name in node:
+        return node[name]
+    for base in getattr(cls, '__mro__', ()):
+        parameter = inspect.signature(base.__init__).parameters.get(name) if '__init__' in vars(base) else None
+        if parameter is not None and parameter.default is not inspect.Parameter.empty:
+            return parameter.default
+    return default

@@ -1,0 +1,104 @@
+"""COCO annotation files: readable, of the config's classes, naming pictures that are there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data.pictures import truncation
+
+#: How many pictures of a data set are opened; of all, only name and size are looked at.
+_OPENED_PICTURES = 200
+
+
+def check_annotations(path: Path, classes: Sequence[str] | None, pictures: Path | None) -> None:
+    """An annotation file can be used.
+
+    Args:
+        path: the file.
+        classes: that it must have among its categories.
+        pictures: folder of the pictures that it names; None if nobody knows.
+
+    Raises:
+        ValueError: see :func:`read_annotations` and :func:`check_pictures`; or a class is missing.
+    """
+    table = read_annotations(path)
+    _check_categories(path, table, classes)
+    if pictures is not None:
+        check_pictures(path, table, pictures)
+
+
+def read_annotations(path: Path) -> dict[str, Any]:
+    """COCO annotation file.
+
+    Raises:
+        ValueError: no JSON, or not the tables of an instance annotation file.
+    """
+    try:
+        table = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path} is no JSON: {error}. Unpack or download the annotations again.') from error
+    wanted = ('images', 'annotations', 'categories')
+    absent = [key for key in wanted if not isinstance(table, dict) or not isinstance(table.get(key), list)]
+    if absent:
+        raise ValueError(
+            f'{path} has no list {", ".join(absent)}: COCO instance annotations have {", ".join(wanted)}. '
+            'Is it another file, captions or keypoints, say?'
+        )
+    for key, field in (('images', 'file_name'), ('annotations', 'image_id'), ('categories', 'name')):
+        bad = next((row for row in table[key] if not isinstance(row, dict) or field not in row), None)
+        if bad is not None:
+            raise ValueError(f'{path}: an entry of {key} has no {field}: {str(bad)[:80]}')
+    return table
+
+
+def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> None:
+    """The pictures that a COCO file names are in a folder, and a sample of them is whole.
+
+    Args:
+        annotation: the file, named in errors.
+        table: what it holds.
+        folder: of the pictures.
+
+    Raises:
+        ValueError: it names none, or one that is missing, empty or truncated.
+    """
+    names = [image['file_name'] for image in table['images']]
+    if not names:
+        raise ValueError(f'{annotation} lists no pictures.')
+    present = _file_sizes(folder, nested=any('/' in name for name in names))
+    absent = [name for name in names if name not in present]
+    if absent:
+        raise ValueError(
+            f'{annotation} names {len(names)} pictures, {len(absent)} of them are not in {folder}: '
+            f'{", ".join(absent[:3])}{", ..." if len(absent) > 3 else ""}. Complete the folder, or cut the annotations.'
+        )
+    opened = set(names[:: max(1, len(names) // _OPENED_PICTURES)])
+    for name in names:
+        reason = 'the file is empty' if present[name] == 0 else None
+        if reason is None and name in opened:
+            reason = truncation((folder / name).read_bytes())
+        if reason:
+            raise ValueError(f'{folder / name}: {reason}. Download it again.')
+
+
+def _check_categories(annotation: Path, table: dict[str, Any], classes: Sequence[str] | None) -> None:
+    names = {category['name'] for category in table['categories']}
+    absent = [name for name in classes or () if name not in names]
+    if absent:
+        raise ValueError(
+            f'{annotation} has no category {", ".join(absent[:5])}{", ..." if len(absent) > 5 else ""} '
+            f'({len(absent)} of {len(classes or ())} classes are missing); its categories are '
+            f'{", ".join(sorted(map(str, names))[:10])}. '
+            'Set metainfo.classes of the data set and num_classes of the heads.'
+        )
+
+
+def _file_sizes(folder: Path, nested: bool) -> dict[str, int]:
+    if nested:
+        return {p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob('*') if p.is_file()}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}

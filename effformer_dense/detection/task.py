@@ -1,0 +1,89 @@
+"""Detection as a task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import VISUALIZERS
+from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
+
+from ..config.datasets import DatasetView
+from ..files import write_text
+from ..tasks import ResultWriter, Task
+from .checks import check_annotations
+from .draw import draw_sample
+from .results import instance_annotations, predictions_table
+
+
+class Detection(Task):
+    """Instances: boxes, labels, scores and, of some models, masks."""
+
+    name = 'detection'
+    framework = 'mmdet'
+
+    def check_dataset(self, dataset: DatasetView) -> None:
+        """See :func:`.checks.check_annotations`; annotations other than COCO's are left to the data set."""
+        if dataset.annotation is not None and dataset.annotation.suffix == '.json':
+            check_annotations(dataset.annotation, dataset.classes, dataset.folders.get('img'))
+
+    def check_classes(self, dataset: DatasetView) -> None:
+        """Any names may be in an annotation file: :meth:`check_dataset` looks there."""
+
+    def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
+        """mmdet's own steps take what they find."""
+
+    def draw_comparison(
+        self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
+    ) -> None:
+        """Two pictures side by side."""
+        draw_sample(visualizer, image, sample, target, score_threshold, draw_gt=True)
+
+    def writer(
+        self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
+    ) -> ResultWriter:
+        """See :class:`InstanceWriter`."""
+        visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': 'infer'})
+        visualizer.dataset_meta = dict(dataset_meta)
+        return InstanceWriter(visualizer, out_dir, score_threshold)
+
+    def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
+        """mmdet's."""
+        from mmdet.structures import DetDataSample
+
+        return DetDataSample(metainfo=metainfo)
+
+
+class InstanceWriter(ResultWriter):
+    """Writes ``pictures/NAME.png`` and, of models that predict instances, ``predictions.json`` in COCO format."""
+
+    def __init__(self, visualizer: Visualizer, out_dir: Path, score_threshold: float) -> None:
+        self.visualizer = visualizer
+        self.out_dir = out_dir
+        self.score_threshold = score_threshold
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._has_instances = False
+
+    def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
+        """Draw one picture and note its instances."""
+        draw_sample(self.visualizer, image, sample, self.out_dir / 'pictures' / name, self.score_threshold)
+        image_id = len(self._images)
+        height, width = image.shape[:2]
+        file_name = (name.parent / source.name).as_posix()
+        self._images.append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
+        self._annotations += instance_annotations(
+            sample, image_id, len(self._annotations) + 1, self.visualizer.dataset_meta
+        )
+        self._has_instances |= 'pred_instances' in sample
+
+    def close(self) -> None:
+        """Write the table of all instances."""
+        if self._has_instances:
+            table = predictions_table(self._images, self._annotations, self.visualizer.dataset_meta)
+            write_text(self.out_dir / 'predictions.json', json.dumps(table))

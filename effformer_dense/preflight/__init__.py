@@ -1,0 +1,1 @@
+"""Everything that is checked before long work. A check writes nothing."""

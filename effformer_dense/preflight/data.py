@@ -1,0 +1,99 @@
+"""Data sets in place: folders and files, classes and colours; what is in the files is the task's to check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config.datasets import DatasetView
+from ..config.nodes import walk
+from ..data.generated import ShapesSpec
+from ..data.layouts import layout_of, misplaced
+from ..tasks import task_of_dataset
+
+_HELP = 'See "Data" in the README for what must lie where, or name the folder with --data-root.'
+
+
+def check_dataset(dataset: DatasetView) -> None:
+    """Folders and files of a data set exist, and its annotations can be used.
+
+    Raises:
+        ValueError: something is missing, unreadable or inconsistent.
+    """
+    if dataset.is_generated:  # of our own making
+        return
+    root, layout = dataset.root, layout_of(dataset.type)
+    if not root.is_dir():
+        download = f' {layout.download}' if layout else ''
+        raise ValueError(f'Data set folder {root} does not exist. {_HELP}{download}')
+    expected = [path for path in (dataset.annotation, *dataset.folders.values()) if path is not None]
+    missing = [str(path) for path in expected if not path.exists()]
+    if missing:
+        there = ', '.join(sorted(p.name + '/' * p.is_dir() for p in root.iterdir())) or 'nothing'
+        mistake = misplaced(root, layout) if layout else None
+        raise ValueError(f'Not found: {", ".join(missing)}. {root} holds: {there}. {mistake or _HELP}')
+    task = task_of_dataset(dataset)
+    if task is not None:
+        task.check_dataset(dataset)
+
+
+def check_classes(dataset: DatasetView) -> None:
+    """There are classes that the data set can have, and a colour for each.
+
+    Raises:
+        ValueError: no classes, classes that the annotations do not know, or a palette of another length.
+    """
+    if dataset.classes is not None and not dataset.classes:
+        raise ValueError(
+            f'The data set {dataset.type} has an empty list of classes. Name them: metainfo=dict(classes=[...]).'
+        )
+    task = task_of_dataset(dataset)
+    if task is not None:
+        task.check_classes(dataset)
+    palette = dataset.metainfo.get('palette')
+    if palette is getattr(dataset.cls, 'METAINFO', {}).get('palette') or dataset.classes is None:
+        return  # the data set's own, of which a config may choose some
+    if isinstance(palette, (list, tuple)) and palette and len(palette) != len(dataset.classes):
+        raise ValueError(
+            f'metainfo.palette of {dataset.type} has {len(palette)} colours for {len(dataset.classes)} classes. '
+            'Give each class one, or leave the palette out for colours at random.'
+        )
+
+
+def check_evaluator(evaluator: Any, name: str) -> None:
+    """Annotation files that metrics read exist.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for path, node in walk(evaluator, name):
+        file = node.get('ann_file')
+        if isinstance(file, str) and '://' not in file and not Path(file).is_file():
+            raise ValueError(f'{path}.ann_file {file} does not exist. It must be the annotation file of the data set.')
+
+
+def check_generated(datasets: Mapping[str, Sequence[DatasetView]]) -> None:
+    """Splits of generated data that share a folder agree on what is in it, or one would replace the other's.
+
+    Args:
+        datasets: per split.
+
+    Raises:
+        ValueError: they do not, or the data cannot be generated as the config says.
+    """
+    seen: dict[Path, object] = {}
+    for split, views in datasets.items():
+        for dataset in views:
+            if not dataset.is_generated:
+                continue
+            ShapesSpec.from_config(dataset.shapes)
+            if seen.setdefault(dataset.root, dataset.shapes) != dataset.shapes:
+                raise ValueError(
+                    f'{split}_dataloader.dataset.shapes is {_plain(dataset.shapes)}, and another split in '
+                    f'{dataset.root} has {_plain(seen[dataset.root])}. Give all of them the same.'
+                )
+
+
+def _plain(shapes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return dict(shapes or {})

@@ -1,0 +1,82 @@
+"""The model of a config: its backbone, what its neck takes, pretrained weights, numbers of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.registry import MODELS
+
+from ..backbones.base import DenseBackbone
+from ..checkpoint import match, take, weights_in
+from ..checkpoint.whole_model import read_checkpoint
+from ..config.datasets import DatasetView
+from ..config.nodes import walk
+
+_HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
+
+
+def check_backbone(model: dict, with_weights: bool) -> None:
+    """The backbone can be built, the neck takes its channels, and its pretrained weights can be had and fit.
+
+    Args:
+        model: model config.
+        with_weights: look at the pretrained weights too; ``timm://`` names are fetched now.
+
+    Raises:
+        ValueError: a wrong argument, channels that disagree, or weights that are missing, broken or do not fit.
+        FileNotFoundError: ``timm://`` weights that are neither here nor to be downloaded.
+    """
+    if 'backbone' not in model:
+        return
+    backbone = MODELS.build(model['backbone'])
+    if not isinstance(backbone, DenseBackbone):
+        return
+    channels = (model.get('neck') or {}).get('in_channels')
+    if channels is not None and tuple(channels) != backbone.out_channels:
+        raise ValueError(
+            f'model.neck.in_channels is {list(channels)}, and {backbone.variant.name} gives '
+            f'{list(backbone.out_channels)}. Set model.neck.in_channels=[{",".join(map(str, backbone.out_channels))}].'
+        )
+    init = model['backbone'].get('init_cfg')
+    for part in init if isinstance(init, (list, tuple)) else filter(None, [init]):
+        if with_weights and part.get('type') == 'Pretrained':
+            _check_pretrained(backbone, str(part.get('checkpoint')), part.get('prefix'))
+
+
+def check_num_classes(model: dict, dataset: DatasetView) -> None:
+    """``num_classes`` of the box, mask and segmentation heads equals the number of classes of the data set.
+
+    Raises:
+        ValueError: they disagree.
+    """
+    classes = dataset.classes
+    if classes is None:
+        return
+    for path, node in walk(model, 'model'):
+        is_head = any(part in _HEADS_WITH_CLASSES for part in path.split('.')[-2:])
+        count = node.get('num_classes') if is_head else None
+        if count is not None and count != len(classes):
+            some = ', '.join(classes[:5]) + (', ...' if len(classes) > 5 else '')
+            raise ValueError(
+                f'{path}.num_classes is {count}, and the data set {dataset.type} has {len(classes)} classes '
+                f'({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'
+            )
+
+
+def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) -> None:
+    """Pretrained weights can be had and fit, so that a misfit shows now."""
+    if '://' not in source and not Path(source).is_file():
+        raise ValueError(
+            f'Pretrained weights {source} do not exist. Name a local file with --cfg-options '
+            'model.backbone.init_cfg.checkpoint=FILE, or train without: --from-scratch.'
+        )
+    content = read_checkpoint(source)
+    if prefix:
+        prefix = prefix.rstrip('.') + '.'
+        content = take(weights_in(content), prefix).backbone
+        if not content:
+            raise ValueError(f'{source} has no entries under the prefix {prefix!r} of init_cfg.')
+    try:
+        match(backbone, content)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error

@@ -1,0 +1,65 @@
+"""All that is checked before any long work: arguments, data, the model itself, its pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.config import Config
+
+from ..config.datasets import datasets_of
+from ..tasks import task_of_dataset
+from .arguments import check_arguments
+from .data import check_classes, check_dataset, check_evaluator, check_generated
+from .model import check_backbone, check_num_classes
+
+
+def check_config(cfg: Config, splits: Sequence[str]) -> None:
+    """The config by itself: nothing is missing from it, nothing misspelt.
+
+    Args:
+        cfg: config with absolute data paths (:func:`..config.load.load_config`).
+        splits: of 'train', 'val' and 'test', which are going to be read.
+
+    Raises:
+        ValueError: anything wrong, with the value and the way out.
+    """
+    check_parts(cfg, ('model', *(f'{split}_dataloader' for split in splits if split != 'val')))
+    check_arguments(cfg)
+    for split in splits:
+        for dataset in datasets_of(cfg, split):
+            check_classes(dataset)
+            task = task_of_dataset(dataset)
+            if task is not None:
+                task.check_pipelines(dataset, {'pipeline': dataset.pipeline, 'tta_pipeline': cfg.get('tta_pipeline')})
+            check_num_classes(cfg.model, dataset)
+    check_generated({split: datasets_of(cfg, split) for split in ('train', 'val', 'test')})
+
+
+def check_run(cfg: Config, splits: Sequence[str]) -> None:
+    """What the config names: data, and the model with its pretrained weights.
+
+    Args:
+        cfg: config that passed :func:`check_config`.
+        splits: as there.
+
+    Raises:
+        ValueError: anything wrong, with the value and the way out.
+        FileNotFoundError: pretrained weights that are neither here nor to be downloaded.
+    """
+    for split in splits:
+        for dataset in datasets_of(cfg, split):
+            check_dataset(dataset)
+        if split != 'train':
+            check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator')
+    check_backbone(cfg.model, with_weights='train' in splits)
+
+
+def check_parts(cfg: Config, keys: Sequence[str]) -> None:
+    """The config has the parts that a run cannot do without.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    for key in keys:
+        if not cfg.get(key):
+            raise ValueError(f'The config has no {key}. Is {cfg.filename} one of the bases, to be built on?')

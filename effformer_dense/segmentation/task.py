@@ -1,0 +1,90 @@
+"""Semantic segmentation as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
+
+from ..config.datasets import DatasetView
+from ..files import write_png
+from ..tasks import ResultWriter, Task
+from ..variants import choice_error
+from .checks import check_label_files, check_num_labels
+from .draw import comparison
+from .results import drawable, write_segmentation
+
+
+class Segmentation(Task):
+    """A class for every pixel."""
+
+    name = 'segmentation'
+    framework = 'mmseg'
+
+    def check_dataset(self, dataset: DatasetView) -> None:
+        """See :func:`.checks.check_label_files`."""
+        if 'img_path' not in dataset.folders:
+            return
+        if 'seg_map_path' not in dataset.folders:
+            raise ValueError(
+                f'data_prefix of {dataset.type} has no folder of label files; expected: img_path and seg_map_path. '
+                'For pictures without labels: tools/infer.py.'
+            )
+        check_label_files(dataset)
+
+    def check_classes(self, dataset: DatasetView) -> None:
+        """Label files are numbered by the classes of the data set's class; a config chooses among them."""
+        if dataset.classes is None:
+            raise ValueError(
+                f'The data set {dataset.type} has no list of classes. Name them: metainfo=dict(classes=[...]).'
+            )
+        unknown = [name for name in dataset.classes if name not in (dataset.file_classes or ())]
+        if unknown:
+            raise choice_error(f'A class of {dataset.type}', unknown[0], dataset.file_classes)
+
+    def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
+        """See :func:`.checks.check_num_labels`."""
+        check_num_labels(dataset, pipelines)
+
+    def draw_comparison(
+        self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
+    ) -> None:
+        """Two pictures side by side, with a legend."""
+        annotation, prediction = (
+            np.asarray(sample.get(name).data[0].cpu(), dtype=np.uint8) for name in ('gt_sem_seg', 'pred_sem_seg')
+        )
+        meta = visualizer.dataset_meta
+        write_png(target, comparison(image, annotation, prediction, meta['classes'], meta['palette']))
+
+    def writer(
+        self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
+    ) -> ResultWriter:
+        """See :class:`LabelWriter`."""
+        return LabelWriter(drawable(dict(dataset_meta), model.out_channels), out_dir)
+
+    def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
+        """mmsegmentation's."""
+        from mmseg.structures import SegDataSample
+
+        return SegDataSample(metainfo=metainfo)
+
+
+class LabelWriter(ResultWriter):
+    """Writes three files a picture, see :func:`.results.write_segmentation`."""
+
+    def __init__(self, dataset_meta: dict[str, Any], out_dir: Path) -> None:
+        self.dataset_meta = dataset_meta
+        self.out_dir = out_dir
+
+    def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
+        """Write the three files of one picture."""
+        labels = np.asarray(sample.pred_sem_seg.data[0], dtype=np.uint8)
+        write_segmentation(self.out_dir, name, image, labels, self.dataset_meta)
+
+    def close(self) -> None:
+        """Nothing is left to be written."""

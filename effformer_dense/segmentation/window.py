@@ -1,0 +1,34 @@
+"""The sliding window of ``tools/test.py`` and ``tools/infer.py``."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+
+from ..tasks import task_of_model
+from .bands import check_test_cfg
+from .task import Segmentation
+
+
+def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
+    """Predict with a sliding window.
+
+    Args:
+        cfg: of a segmentor.
+        window_px: side of the square window.
+        stride_px: from one window to the next; None for two thirds of the window.
+
+    Raises:
+        ValueError: the model is no segmentor, or the windows would be too small or leave gaps.
+    """
+    if task_of_model(cfg.model).name != Segmentation.name:
+        raise ValueError(
+            f'--window-px is for segmentors; model.type is {cfg.model.get("type")}. '
+            'Detectors take a picture whole: make it smaller in the test pipeline.'
+        )
+    stride = max(1, window_px * 2 // 3) if stride_px is None else stride_px
+    test_cfg = dict(mode='slide', crop_size=(window_px, window_px), stride=(stride, stride))
+    try:
+        check_test_cfg(test_cfg)
+    except ValueError as error:
+        raise ValueError(f'--window-px {window_px} with --stride-px {stride}: {error}') from error
+    cfg.model.test_cfg = test_cfg

@@ -126,7 +126,7 @@ def task_named(name: str) -> Task:
 
 def all_tasks() -> tuple[Task, ...]:
     """A new task goes in here."""
-    from .detection.task import Detection  # each needs the framework that it is of only when it is asked
+    from .detection.task import Detection  # which build on this module
     from .segmentation.task import Segmentation
 
     return Detection(), Segmentation()

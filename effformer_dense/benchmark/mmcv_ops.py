@@ -12,20 +12,19 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.machinery import ExtensionFileLoader
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from ..mmcv_ops import extension
+from ..mmcv_ops import extension, is_compiled
+from .measure import WARM_UP_STEPS
 
 Ops = dict[str, Callable[..., Any]]
 Step = Callable[[Ops], object]
 
 REPEATS = 15
-WARM_UP_STEPS = 2
 #: (height, width) of an image in px, and channels of its pyramid.
 IMAGE, CHANNELS = (800, 1344), 256
 
@@ -36,9 +35,9 @@ def compiled_ops() -> Ops:
     Raises:
         ValueError: mmcv is not compiled here.
     """
-    module = importlib.import_module('mmcv._ext')
-    if not isinstance(module.__spec__.loader, ExtensionFileLoader):
+    if not is_compiled():
         raise ValueError('mmcv is not compiled here, and there is nothing to compare with: MMCV=compiled make setup')
+    module = importlib.import_module('mmcv._ext')
     return {name: getattr(module, name) for name in extension.OPS}
 
 
@@ -104,9 +103,9 @@ def main() -> None:
     contenders = dict(compiled=compiled_ops(), torchvision=extension.OPS)
     table = Table('', *(f'{name}, ms' for name in contenders), 'compiled : torchvision')
     for name, step in make_steps():
-        times = compare(contenders, step, repeats)
-        medians = [statistics.median(values) for values in times.values()]
-        cells = [f'{statistics.median(v):.1f} ({min(v):.1f} to {max(v):.1f})' for v in times.values()]
+        times = list(compare(contenders, step, repeats).values())
+        medians = [statistics.median(values) for values in times]
+        cells = [f'{m:.1f} ({min(v):.1f} to {max(v):.1f})' for m, v in zip(medians, times, strict=True)]
         table.add_row(name, *cells, f'{medians[0] / medians[1]:.2f}')
     Console().print(table)
 

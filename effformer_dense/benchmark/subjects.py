@@ -67,10 +67,10 @@ def _backbone(case: Case) -> nn.Module:
 
 
 def _whole_model(config: str) -> nn.Module:
-    from ..config.load import ConfigOptions, enter_scope, load_config  # needs mmdet or mmseg, backbones do not
+    from ..config.load import ConfigOptions  # needs mmdet or mmseg, backbones do not
+    from ..engine.open import open_config
 
-    cfg = load_config(ConfigOptions(Path(config), from_scratch=True))
-    enter_scope(cfg)
+    cfg = open_config(ConfigOptions(Path(config), from_scratch=True))
     if not (cfg.get('model') or {}).get('backbone'):
         raise ValueError(f'{config} has no model.backbone: tools/benchmark.py measures detectors and segmentors.')
     return MODELS.build(cfg.model)

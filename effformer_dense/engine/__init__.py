@@ -1,4 +1,4 @@
-"""What the tools call: configs and their overrides, checks before any long work, training, testing, inference."""
+"""What the tools call: training, testing, inference, preparing data."""
 
 import warnings
 

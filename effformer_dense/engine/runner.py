@@ -52,9 +52,10 @@ def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
     """Config of a run with scope and imports in place, checked; data that are generated are there."""
     cfg = open_config(options)
     check_config(cfg, splits)
-    for dataset in [dataset for split in splits for dataset in datasets_of(cfg, split)]:
-        if dataset.is_generated:
-            dataset.cls.generate(dataset.root, dataset.shapes)
+    for split in splits:
+        for dataset in datasets_of(cfg, split):
+            if dataset.is_generated:
+                dataset.cls.generate(dataset.root, dataset.shapes)
     check_run(cfg, splits)
     return cfg
 

@@ -5,6 +5,6 @@ minutes and needs a compiler, headers and, for a GPU, the CUDA toolkit. torchvis
 ready-made, for CPUs and GPUs: without ``mmcv._ext``, they take its place. A compiled mmcv is used as it is.
 """
 
-from .finder import MmcvError, check_mmcv, install, log_stand_in
+from .finder import MmcvError, check_mmcv, install, is_compiled, log_stand_in
 
-__all__ = ['MmcvError', 'check_mmcv', 'install', 'log_stand_in']
+__all__ = ['MmcvError', 'check_mmcv', 'install', 'is_compiled', 'log_stand_in']

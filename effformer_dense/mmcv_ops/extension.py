@@ -6,6 +6,7 @@ Names and arguments are those of mmcv's ``ops/csrc/pytorch/pybind.cpp``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 import torch
@@ -57,6 +58,11 @@ OPS: dict[str, Callable[..., Any]] = {
         softnms,
     )
 }
+
+
+def fill(module: ModuleType) -> None:
+    """Make ``module`` what mmcv takes for its compiled ops."""
+    vars(module).update(OPS, __getattr__=missing)
 
 
 def missing(name: str) -> Callable[..., NoReturn]:

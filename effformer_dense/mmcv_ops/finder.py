@@ -63,6 +63,11 @@ def check_mmcv(announce: bool = True) -> None:
         raise MmcvError(_import_failure(error)) from error
 
 
+def is_compiled() -> bool:
+    """Whether the ops in use are mmcv's own, and not those that stand in; errors as of :func:`check_mmcv`."""
+    return isinstance(importlib.import_module(NAME).__spec__.loader, ExtensionFileLoader)
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Answers for ``mmcv._ext`` alone."""
 
@@ -104,7 +109,7 @@ class _StandInLoader(importlib.abc.Loader):
         _check_torchvision()
         from . import extension
 
-        vars(module).update(extension.OPS, __getattr__=extension.missing)
+        extension.fill(module)
         if self.announce:
             log_stand_in('current')
 

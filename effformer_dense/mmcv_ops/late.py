@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import logging
 import sys
@@ -58,6 +57,17 @@ def _warn(text: str) -> None:
     print_log(text, 'current', logging.WARNING)
 
 
+def _imported(name: str) -> ModuleType | None:
+    """A module of the frameworks, which may not have been reached before; None if it cannot be imported."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:  # something of its own is missing
+        return None
+    except Exception as error:
+        _warn(f'{name} cannot be imported: {error}')
+        return None
+
+
 def _guarded_imports(module: ModuleType) -> list[_GuardedImport]:
     try:
         source = inspect.getsource(module)
@@ -78,14 +88,10 @@ def _in_source(source: str) -> Iterator[_GuardedImport]:
 
 def _redo(module: ModuleType, item: _GuardedImport) -> None:
     """Do one import again; what stood for its result gives way, as a name and as a base class."""
-    try:
-        result = getattr(importlib.import_module(item.module), item.name)
-    except (ImportError, AttributeError):  # missing for a reason of its own
+    source = _imported(item.module)
+    if source is None or not hasattr(source, item.name):
         return
-    except Exception as error:  # of a module that was not reached before
-        _warn(f'{item.module} cannot be imported: {error}')
-        return
-    fallback = vars(module).get(item.bound)
+    result, fallback = getattr(source, item.name), vars(module).get(item.bound)
     if fallback is result:
         return
     setattr(module, item.bound, result)
@@ -102,16 +108,8 @@ def _complete_packages() -> None:
     """Import packages again that failed half-way, and make the modules attributes of them that had been imported."""
     for name, module in _modules().items():
         parent, _, child = name.rpartition('.')
-        if not parent:
-            continue
-        try:
-            package = importlib.import_module(parent)
-        except ImportError:  # for a reason of its own
-            continue
-        except Exception as error:
-            _warn(f'{parent} cannot be imported: {error}')
-            continue
-        if not hasattr(package, child):
+        package = _imported(parent) if parent else None
+        if package is not None and not hasattr(package, child):
             setattr(package, child, module)
 
 

@@ -25,14 +25,15 @@ def check_config(cfg: Config, splits: Sequence[str]) -> None:
     """
     check_parts(cfg, ('model', *(f'{split}_dataloader' for split in splits if split != 'val')))
     check_arguments(cfg)
+    datasets = {split: datasets_of(cfg, split) for split in ('train', 'val', 'test')}
     for split in splits:
-        for dataset in datasets_of(cfg, split):
+        for dataset in datasets[split]:
             check_classes(dataset)
             task = task_of_dataset(dataset)
             if task is not None:
                 task.check_pipelines(dataset, {'pipeline': dataset.pipeline, 'tta_pipeline': cfg.get('tta_pipeline')})
             check_num_classes(cfg.model, dataset)
-    check_generated({split: datasets_of(cfg, split) for split in ('train', 'val', 'test')})
+    check_generated(datasets)
 
 
 def check_run(cfg: Config, splits: Sequence[str]) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from importlib.machinery import ExtensionFileLoader
+from pathlib import Path
 from types import ModuleType
 
 import mmcv.ops
 import pytest
 
-from effformer_dense.mmcv_ops import extension
+from effformer_dense.mmcv_ops import extension, is_compiled
+
+from .interpreter import OPS
 
 Use = Callable[[ModuleType], None]
 
@@ -19,16 +21,15 @@ Use = Callable[[ModuleType], None]
 @pytest.fixture(scope='session')
 def stand_in() -> ModuleType:
     module = ModuleType('stand_in')
-    vars(module).update(extension.OPS, __getattr__=extension.missing)
+    extension.fill(module)
     return module
 
 
 @pytest.fixture(scope='session')
 def compiled() -> ModuleType:
-    module = importlib.import_module('mmcv._ext')
-    if not isinstance(module.__spec__.loader, ExtensionFileLoader):
+    if not is_compiled():
         pytest.skip('mmcv is not compiled here; to compare with it: MMCV=compiled make setup')
-    return module
+    return importlib.import_module('mmcv._ext')
 
 
 @pytest.fixture
@@ -47,3 +48,13 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
 @pytest.fixture
 def with_stand_in(use: Use, stand_in: ModuleType) -> None:
     use(stand_in)
+
+
+@pytest.fixture
+def fake_mmcv(tmp_path: Path) -> Path:
+    """An mmcv without compiled ops, before the real one on the path."""
+    package = tmp_path / 'mmcv'
+    package.mkdir()
+    (package / '__init__.py').touch()
+    (package / 'ops.py').write_text(OPS)
+    return package

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -13,26 +10,7 @@ import pytest
 
 from tests.helpers import PROJECT_ROOT
 
-OPS = """
-from mmcv import _ext
-assert all(hasattr(_ext, name) for name in ('nms', 'roi_align_forward', 'carafe_forward'))
-"""
-
-
-@pytest.fixture
-def fake_mmcv(tmp_path: Path) -> Path:
-    """An mmcv without compiled ops, before the real one on the path."""
-    package = tmp_path / 'mmcv'
-    package.mkdir()
-    (package / '__init__.py').touch()
-    (package / 'ops.py').write_text(OPS)
-    return package
-
-
-def run(code: str, *folders: Path, arguments: Sequence[str] = ()) -> subprocess.CompletedProcess:
-    path = os.pathsep.join(map(str, (*folders, PROJECT_ROOT)))
-    command = [sys.executable, '-W', 'ignore', '-c', code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path})
+from .interpreter import run
 
 
 def test_nothing_compiled_gets_the_stand_in_and_says_so_once(fake_mmcv: Path) -> None:

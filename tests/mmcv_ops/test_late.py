@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_finder import OPS, fake_mmcv, run  # noqa: F401
+from .interpreter import OPS, run
 
 # Users of ops as the frameworks have them: a function that raises, None, a base class, and who takes them from there.
 FALLBACKS = {
@@ -66,7 +66,7 @@ print(mmdet.heads.Head().ready, mmseg.heads.Head().ready)
 
 
 @pytest.fixture
-def frameworks(fake_mmcv: Path) -> Path:  # noqa: F811
+def frameworks(fake_mmcv: Path) -> Path:
     (fake_mmcv / 'ops.py').write_text(
         OPS + 'nms = _ext.nms\nclass Attention:\n    def __init__(self):\n        self.ready = True\n'
     )

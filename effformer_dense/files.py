@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it; parents are made.
 
     Args:

@@ -60,7 +60,7 @@ def _v2(
     """Ratios of stages 3 and 4 were searched per block: one digit per block."""
     early = (4,) * stage_1_and_2_depth
     ratios = (early, early, *(tuple(int(digit) for digit in row) for row in late_ratios))
-    depths = tuple(len(row) for row in ratios)
+    depths = (len(ratios[0]), len(ratios[1]), len(ratios[2]), len(ratios[3]))
     timm_name = f'efficientformerv2_{arch}.snap_dist_in1k'
     return Variant(2, arch, widths, depths, ratios, num_attention_blocks, drop_path_rate, timm_name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -106,7 +107,7 @@ def make_cases(
     sizes: Iterable[tuple[int, int]],
     modes: Iterable[str],
     against_timm: bool,
-    **options: object,
+    **options: Any,
 ) -> list[Case]:
     """All combinations, checked.
 

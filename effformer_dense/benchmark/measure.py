@@ -93,10 +93,10 @@ def _gemm(case: Case) -> Callable[[], float]:
 def _peak_mib(step: Callable[[], object], device: str) -> float | None:
     """Peak of memory during the first step, above what there was before it."""
     if torch.device(device).type == 'cuda':
-        before = torch.cuda.memory_allocated(device)
+        allocated = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         step()
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+        return (torch.cuda.max_memory_allocated(device) - allocated) / 2**20
     try:
         # What building the model has freed would be used again and not be seen.
         gc.collect()

@@ -45,7 +45,7 @@ def make_steps() -> Iterator[tuple[str, Step]]:
     """What a detector asks of the ops, as names and functions of a set of ops."""
     for count in (1000, 4700):  # one level's proposals; all of RPN's, each level moved to a place of its own
         boxes, scores = _boxes(count), torch.rand(count)
-        yield f'nms, {count} boxes', lambda ops, b=boxes, s=scores: ops['nms'](b, s, iou_threshold=0.7, offset=0)
+        yield f'nms, {count} boxes', _nms(boxes, scores)
     for count in (200, 2000):
         boxes, scores = _boxes(count), torch.rand(count)
         yield f'soft_nms, {count} boxes', _soft_nms(boxes, scores)
@@ -75,6 +75,10 @@ def _boxes(count: int) -> torch.Tensor:
     return torch.cat([corners, corners + sizes], dim=1) + level
 
 
+def _nms(boxes: torch.Tensor, scores: torch.Tensor) -> Step:
+    return lambda ops: ops['nms'](boxes, scores, iou_threshold=0.7, offset=0)
+
+
 def _soft_nms(boxes: torch.Tensor, scores: torch.Tensor) -> Step:
     settings = dict(iou_threshold=0.3, sigma=0.5, min_score=1e-3, method=1, offset=0)
     return lambda ops: ops['softnms'](boxes, scores, torch.zeros(len(boxes), 5), **settings)
@@ -84,7 +88,7 @@ def _roi_align(count: int, cells: int, stride: int) -> tuple[Step, Step]:
     features = torch.randn(1, CHANNELS, IMAGE[0] // stride, IMAGE[1] // stride)
     regions = torch.cat([torch.zeros(count, 1), _boxes(1000)[:count]], dim=1)
     output, gradient, unused = torch.zeros(count, CHANNELS, cells, cells), torch.zeros_like(features), torch.zeros(0)
-    settings = dict(aligned_height=cells, aligned_width=cells, spatial_scale=1 / stride)
+    settings: dict[str, Any] = dict(aligned_height=cells, aligned_width=cells, spatial_scale=1 / stride)
     settings.update(sampling_ratio=0, pool_mode=1, aligned=True)
 
     def forward(ops: Ops) -> None:

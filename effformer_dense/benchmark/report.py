@@ -54,7 +54,9 @@ def _end_with_parent() -> None:
     """Do not go on measuring for a benchmark that was killed."""
 
     def wait() -> None:
-        multiprocessing.parent_process().join()
+        parent = multiprocessing.parent_process()
+        assert parent is not None, 'this runs in processes that multiprocessing has started'
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -46,7 +46,7 @@ def build_subject(case: Case) -> Subject:
     if 'fused' in case.mode:
         model = fuse(model)
     if 'compiled' in case.mode:
-        (model.backbone if whole else model).compile(dynamic=True)
+        (model.get_submodule('backbone') if whole else model).compile(dynamic=True)
     if whole:
         subject = Subject(lambda: None, parameters)
         _time_parts(model, subject.parts_ms, case.device)
@@ -92,11 +92,13 @@ def _predict_step(model: nn.Module, case: Case) -> Callable[[], object]:
     from ..tasks import task_of  # needs MMEngine's registries, backbones do not
 
     task = task_of(type(model))
+    assert task is not None, 'open_config lets only detectors and segmentors pass'
+    test_step: Callable[[dict[str, Any]], object] = model.test_step  # type: ignore[assignment]
     picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
 
     def step() -> Any:
         samples = [task.empty_sample(meta) for _ in range(case.batch)]
-        return model.test_step(dict(inputs=[picture] * case.batch, data_samples=samples))
+        return test_step(dict(inputs=[picture] * case.batch, data_samples=samples))
 
     return torch.inference_mode()(step)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -51,7 +52,8 @@ def run_lengths(mask: np.ndarray) -> list[int]:
 
 def _write_split(root: Path, split: str, count: int, spec: ShapesSpec) -> None:
     (root / split).mkdir(parents=True)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for index in range(count):
         scene = make_scene(spec.seed, split, index, spec.size_px)
         name = f'{index:06d}.png'

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -32,7 +33,7 @@ class ShapesSpec:
     seed: int = 0
 
     @classmethod
-    def from_config(cls, shapes: dict | None) -> ShapesSpec:
+    def from_config(cls, shapes: Mapping[str, Any] | None) -> ShapesSpec:
         """Spec of the ``shapes`` entry of a config.
 
         Raises:

@@ -65,7 +65,8 @@ def check_mmcv(announce: bool = True) -> None:
 
 def is_compiled() -> bool:
     """Whether the ops in use are mmcv's own, and not those that stand in; errors as of :func:`check_mmcv`."""
-    return isinstance(importlib.import_module(NAME).__spec__.loader, ExtensionFileLoader)
+    spec = importlib.import_module(NAME).__spec__
+    return spec is not None and isinstance(spec.loader, ExtensionFileLoader)
 
 
 class _Finder(importlib.abc.MetaPathFinder):

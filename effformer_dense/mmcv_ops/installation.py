@@ -22,7 +22,9 @@ def plain_command() -> str:
 def location() -> str | None:
     """Where mmcv lies; None where there is none."""
     spec = importlib.util.find_spec('mmcv')
-    return spec and (spec.origin or ', '.join(spec.submodule_search_locations or ()))
+    if spec is None:
+        return None
+    return spec.origin or ', '.join(spec.submodule_search_locations or ())
 
 
 def _install(options: str, names: dict[str, str]) -> str:

@@ -82,7 +82,7 @@ def check_generated(datasets: Mapping[str, Sequence[DatasetView]]) -> None:
     Raises:
         ValueError: they do not, or the data cannot be generated as the config says.
     """
-    seen: dict[Path, object] = {}
+    seen: dict[Path, Mapping[str, Any] | None] = {}
     for split, views in datasets.items():
         for dataset in views:
             if not dataset.is_generated:

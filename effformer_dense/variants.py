@@ -11,6 +11,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+#: Smallest side of a picture: what the stride of the last map leaves one value of.
+MIN_SIDE_PX = 32
+
 
 @dataclass(frozen=True)
 class Variant:

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..variants import Variant, choice_error
+from ..variants import MIN_SIDE_PX, Variant, choice_error
 from .layers import Stem
 from .relpos import RESIZE_MODES
 
 STRIDES = (4, 8, 16, 32)
-MIN_SIDE_PX = 32
 
 
 class Stage(nn.Module):

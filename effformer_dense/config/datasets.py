@@ -33,7 +33,7 @@ class DatasetView:
     """
 
     type: str
-    cls: type | None
+    cls: type[Any] | None
     root: Path
     annotation: Path | None
     folders: Mapping[str, Path]

@@ -10,7 +10,7 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
-from ..backbones.base import MIN_SIDE_PX
+from ..variants import MIN_SIDE_PX
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 

@@ -10,8 +10,8 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
+from ..drawing import enlargement
 from ..files import write_atomically
-from ..segmentation.draw import enlargement
 
 
 def draw_sample(

@@ -12,17 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..drawing import enlargement
+
 OPACITY = 0.6
 
-#: Pictures below this height are enlarged where nothing depends on their size.
-MIN_DRAWN_HEIGHT_PX = 480
-
 _INK, _PAPER, _NOTHING = (20, 20, 20), (255, 255, 255), (0, 0, 0)
-
-
-def enlargement(height: int) -> int:
-    """How many times as large a picture of ``height`` px is drawn, so that small ones can be seen and captions read."""
-    return max(1, round(MIN_DRAWN_HEIGHT_PX / height))
 
 
 def distinct_colours(count: int) -> list[tuple[int, int, int]]:
@@ -30,7 +24,8 @@ def distinct_colours(count: int) -> list[tuple[int, int, int]]:
     colours = []
     for index in range(count):
         hue, saturation, value = (index * 0.618034) % 1, 0.6 + 0.4 * (index % 2), 0.95 - 0.15 * (index % 3)
-        colours.append(tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value)))
+        red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
     return colours
 
 
@@ -79,8 +74,8 @@ def with_legend(
         (H', W', 3) uint8, H' >= H, W' > W.
     """
     entries = _legend_entries(labels, classes, palette)
-    font = ImageFont.load_default(size=int(np.clip(image.shape[0] / 24, 12, 60)))
-    line = int(1.5 * font.size)
+    size = int(np.clip(image.shape[0] / 24, 12, 60))
+    font, line = ImageFont.load_default(size=size), int(1.5 * size)
     width = int(max(font.getlength(text) for _, text in entries) + 3 * line)
     rows = max(1, image.shape[0] // line - 1)  # entries in a column
     columns = -(-len(entries) // rows)
@@ -128,8 +123,8 @@ def _legend_entries(
     """Colour and text of every class that occurs."""
     counts = np.bincount(labels.ravel(), minlength=256)[: len(classes)]
     present = [int(label) for label in np.argsort(-counts, kind='stable') if counts[label]]
-    entries = [
-        (tuple(map(int, palette[label])), f'{classes[label].strip()} {100 * counts[label] / labels.size:.1f} %')
-        for label in present
-    ]
+    entries = []
+    for label in present:
+        red, green, blue = map(int, palette[label])
+        entries.append(((red, green, blue), f'{classes[label].strip()} {100 * counts[label] / labels.size:.1f} %'))
     return entries or [(_NOTHING, 'no class')]

@@ -17,7 +17,7 @@ model = dict(data_preprocessor=dict(size=(256, 352)))  # to which whole pictures
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadLabels', num_labels=150),
+    dict(type='LoadSegmentationMap', num_classes=150),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='PackSegInputs'),
 ]
@@ -25,7 +25,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='ResizeToMultiple', size_divisor=1),
-    dict(type='LoadLabels', num_labels=150),
+    dict(type='LoadSegmentationMap', num_classes=150),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(

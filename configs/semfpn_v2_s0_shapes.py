@@ -35,7 +35,7 @@ shapes = dict(splits=dict(training=2000, validation=120), size_px=size_px, seed=
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadLabels', num_labels=6),
+    dict(type='LoadSegmentationMap', num_classes=6),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']),
     dict(type='PackSegInputs'),
 ]
@@ -43,7 +43,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(size_px, size_px), keep_ratio=True),
     dict(type='ResizeToMultiple', size_divisor=1),
-    dict(type='LoadLabels', num_labels=6),
+    dict(type='LoadSegmentationMap', num_classes=6),
     dict(type='PackSegInputs'),
 ]
 dataset = dict(type='ShapesSegDataset', data_root=data_root, shapes=shapes)
@@ -84,7 +84,7 @@ tta_pipeline = [
         transforms=[
             [dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (112, 128, 144)],
             [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
-            [dict(type='LoadLabels', num_labels=6)],
+            [dict(type='LoadSegmentationMap', num_classes=6)],
             [dict(type='PackSegInputs')],
         ],
     ),

@@ -19,7 +19,7 @@ MODELS = [
     ('mmdet', 'Mask2Former', 'detection'),
     ('mmdet', 'DINO', 'detection'),
     ('mmseg', 'EncoderDecoder', 'segmentation'),
-    ('mmseg', 'BandedEncoderDecoder', 'segmentation'),
+    ('mmseg', 'TiledEncoderDecoder', 'segmentation'),
     ('mmseg', 'CascadeEncoderDecoder', 'segmentation'),
     ('mmseg', 'mmdet.FasterRCNN', 'detection'),
 ]

@@ -60,7 +60,7 @@ import sys
 sys.path.insert(0, {tools!r})
 from arguments import run
 from torch.utils.data import DataLoader
-from effformer_dense.data.labels import read_labels
+from effformer_dense.data.segmentation_maps import read_segmentation_map
 
 class Labels:
     def __len__(self):
@@ -78,7 +78,7 @@ def test_mistake_found_by_a_loading_process_is_one_message_too() -> None:
         code = WORKER_SCRIPT.format(tools=str(TOOLS), body=body)
         return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
 
-    done = script("read_labels('gone.png')")
+    done = script("read_segmentation_map('gone.png')")
     assert done.returncode == 2 and 'Traceback' not in done.stderr
     assert done.stderr.strip().startswith('Error: gone.png: cannot be read (No such file or directory).')
     assert 'Traceback' in script("int('x')").stderr, 'what the package did not raise keeps its traceback'

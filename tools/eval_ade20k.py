@@ -1,10 +1,10 @@
-"""Score a folder of label PNGs against ADE20K's annotations, or others numbered like them. No model, no config.
+"""Score a folder of segmentation maps against ADE20K's annotations, or others numbered like them. No model, no config.
 
 python tools/eval_ade20k.py PREDICTIONS data/ade/ADEChallengeData2016/annotations/validation
 python tools/eval_ade20k.py PREDICTIONS ANNOTATIONS --classes my_classes.txt --out-dir scores
 
-Both folders hold PNGs of one channel and of the same names, with labels from 1 upwards: 1 to 150 for ADE20K. Pixels
-that the annotation labels 0 count nowhere. A class that is in neither folder is left out of the mean.
+Both folders hold PNGs of one channel, of the same names, with classes from 1 upwards: 1 to 150 for ADE20K. Pixels
+that the annotation has as 0 count nowhere. A class that is in neither folder is left out of the mean.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from arguments import run
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('predictions', type=Path, help='folder of predicted labels')
+    parser.add_argument('predictions', type=Path, help='folder of predicted segmentation maps')
     parser.add_argument('annotations', type=Path, help='folder of annotations')
     parser.add_argument('--classes', type=Path, metavar='FILE', help="names, one per line (default: ADE20K's 150)")
     parser.add_argument('--zero-based-predictions', action='store_true', help='predictions are numbered from 0')
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from effformer_dense.files import check_output_dir
-    from effformer_dense.segmentation.label_folders import ade20k_classes, read_class_names, score_folders
+    from effformer_dense.segmentation.folder_scores import ade20k_classes, read_class_names, score_folders
     from effformer_dense.segmentation.report import score_table, write_scores
 
     if args.out_dir:

@@ -5,7 +5,8 @@ python tools/infer.py CONFIG CHECKPOINT folder --out-dir results
 python tools/infer.py CONFIG CHECKPOINT 'folder/**/*_left.png'
 
 Detectors write annotated pictures and predictions.json in COCO format; segmentors write pictures with their colours
-(pictures/), the colours with a legend (maps/) and label PNGs numbered as the data set's annotations (labels/).
+(pictures/), colours with a legend (colour_maps/) and segmentation maps (segmentation_maps/), numbered as the
+annotations are.
 """
 
 import argparse

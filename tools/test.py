@@ -1,7 +1,7 @@
 """Evaluate a detector or segmentor on the test split of its config.
 
 python tools/test.py configs/maskrcnn_v2_s0_shapes.py work_dirs/maskrcnn_v2_s0_shapes --show-dir pictures
-python tools/test.py configs/semfpn_v2_l_ade20k.py CHECKPOINT --tta --save-labels for_upload
+python tools/test.py configs/semfpn_v2_l_ade20k.py CHECKPOINT --tta --save-segmentation-maps for_upload
 python tools/test.py configs/semfpn_v2_l_ade20k.py CHECKPOINT --window-px 512
 """
 
@@ -33,10 +33,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--tta', action='store_true', help='segmentors: average over scales and flips')
     parser.add_argument(
-        '--save-labels',
+        '--save-segmentation-maps',
         type=Path,
         metavar='DIR',
-        help='segmentors: write predictions as PNGs, numbered as the annotations are (ADE20K: 1 to 150)',
+        help='segmentors: write predicted maps as PNGs, numbered as the annotations are (ADE20K: 1 to 150)',
     )
     add_window_arguments(parser)
     add_speed_arguments(parser)
@@ -53,14 +53,18 @@ def main() -> None:
         args.show_dir,
         args.show_count,
         args.score_threshold,
-        args.save_labels,
+        args.save_segmentation_maps,
         args.tta,
         args.fuse,
         args.compile,
     )
     metrics = evaluate(config_options(args), evaluation)
     print('\n'.join(f'{name}: {value:.6f}' for name, value in metrics.items()))
-    for what, where in (('Checkpoint', args.checkpoint), ('Pictures', args.show_dir), ('Labels', args.save_labels)):
+    for what, where in (
+        ('Checkpoint', args.checkpoint),
+        ('Pictures', args.show_dir),
+        ('Segmentation maps', args.save_segmentation_maps),
+    ):
         if where:
             print(f'{what}: {where}')
 

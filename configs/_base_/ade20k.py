@@ -2,12 +2,12 @@
 
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016/'  # another place: --data-root, or link it with tools/prepare_data.py
-num_labels = 150
+num_classes = 150
 scale = (2048, 512)  # the short side becomes 512 px, unless the long side would pass 2048
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadLabels', num_labels=num_labels),
+    dict(type='LoadSegmentationMap', num_classes=num_classes),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
@@ -21,7 +21,7 @@ test_pipeline = [
     # picture a little: --cfg-options test_dataloader.dataset.pipeline.2.size_divisor=32
     dict(type='ResizeToMultiple', size_divisor=1),
     # After resizing, so that scores are those of the annotation at its own size.
-    dict(type='LoadLabels', num_labels=num_labels),
+    dict(type='LoadSegmentationMap', num_classes=num_classes),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
@@ -70,7 +70,7 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=1.0, direction='horizontal'),
             ],
             [dict(type='ResizeToMultiple', size_divisor=1)],  # as in test_pipeline
-            [dict(type='LoadLabels', num_labels=num_labels)],
+            [dict(type='LoadSegmentationMap', num_classes=num_classes)],
             [dict(type='PackSegInputs')],
         ],
     ),

@@ -1,7 +1,7 @@
 """Semantic FPN (arXiv 1901.02446, section 3.1) as mmseg sets it up; the leaf names the backbone. Keys: model only."""
 
 model = dict(
-    type='BandedEncoderDecoder',  # mmseg's EncoderDecoder, predicting in bounded memory
+    type='TiledEncoderDecoder',  # mmseg's EncoderDecoder, predicting in bounded memory
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],  # ImageNet statistics, RGB, 0 to 255

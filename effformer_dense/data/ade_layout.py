@@ -10,7 +10,7 @@ from PIL import Image
 from .generated import ShapesSpec, ensure_generated
 from .shapes import CLASSES, PALETTE, Scene, make_scene
 
-#: What a pixel can be: no shape at all, or one of them. Label PNGs hold 1, 2, 3, ... in this order.
+#: What a pixel can be: no shape at all, or one of them. Segmentation maps hold 1, 2, 3, ... in this order.
 SEGMENTATION_CLASSES = ('ground', *CLASSES)
 SEGMENTATION_PALETTE = [(128, 128, 128), *PALETTE]
 

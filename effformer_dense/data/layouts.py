@@ -20,20 +20,20 @@ _ARCHIVES = ('.zip', '.tar', '.tar.gz', '.tgz')
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of pictures, or of their label files.
+    """A folder of pictures, or of their segmentation maps.
 
     Attributes:
         path: relative to the data set's folder.
         suffix: of its files.
         count: how many the release has.
-        labels: folder of the label files that belong to the pictures, if there is one.
+        maps: folder of the segmentation maps that belong to the pictures, if there is one.
         annotation: COCO file that names the pictures, if there is one.
     """
 
     path: str
     suffix: str
     count: int
-    labels: str | None = None
+    maps: str | None = None
     annotation: str | None = None
 
 
@@ -95,8 +95,8 @@ ADE20K = Layout(
     name='ade20k',
     link='data/ade/ADEChallengeData2016',
     parts=(
-        Part('images/training', '.jpg', 20210, labels='annotations/training'),
-        Part('images/validation', '.jpg', 2000, labels='annotations/validation'),
+        Part('images/training', '.jpg', 20210, maps='annotations/training'),
+        Part('images/validation', '.jpg', 2000, maps='annotations/validation'),
         Part('annotations/training', '.png', 20210),
         Part('annotations/validation', '.png', 2000),
     ),

@@ -1,4 +1,4 @@
-"""Pictures in; annotated pictures out, and COCO-format JSON for detection, label PNGs for segmentation."""
+"""Pictures in; annotated pictures out, with COCO-format JSON of detectors and segmentation maps of segmentors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ..tasks import task_of_model
 from .open import open_config
 
 #: Steps of a test pipeline that need ground truth.
-_ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadLabels')
+_ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadSegmentationMap')
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     """Run a model over pictures.
 
     Writes ``pictures/NAME.png``. A detector also writes ``predictions.json``: COCO tables ``images``, ``categories``
-    and ``annotations``, the latter with ``score``; a segmentor ``maps/NAME.png`` and ``labels/NAME.png``, see
+    and ``annotations``, the latter with ``score``; a segmentor ``colour_maps/NAME.png`` and
+    ``segmentation_maps/NAME.png``, see
     :func:`.segmentation.results.write_segmentation`.
 
     Returns:
@@ -126,7 +127,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
 def _check_out_dir(out_dir: Path, targets: dict[Path, Path]) -> None:
     """Results can be written, and not over the pictures that they are of."""
     check_output_dir(out_dir)
-    kinds = ('pictures', 'maps', 'labels')
+    kinds = ('pictures', 'colour_maps', 'segmentation_maps')
     places = {out_dir.absolute() / kind / target for kind in kinds for target in targets.values()}
     overwritten = [path for path in targets if path.absolute() in places]
     if overwritten:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ..config.load import PROJECT_ROOT
-from ..data.labels import check_labels, read_labels
 from ..data.layouts import LAYOUTS, Layout, Part, absent_paths, misplaced
 from ..data.pictures import read_picture
+from ..data.segmentation_maps import check_segmentation_map, read_segmentation_map
 from ..detection.checks import check_pictures, read_annotations
 from ..segmentation.checks import check_no_orphans, check_pairs
 
@@ -40,7 +40,7 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
     absent = absent_paths(root, layout)
     mistake = misplaced(root, layout)
     present = [part for part in layout.parts if part.path not in absent]
-    usable = [part for part in present if (part.labels or part.annotation or absent[0]) not in absent] if absent else []
+    usable = [part for part in present if (part.maps or part.annotation or absent[0]) not in absent] if absent else []
     if mistake or (absent and not (partial and usable)):
         there = ', '.join(sorted(entry.name + '/' * entry.is_dir() for entry in root.iterdir())) or 'nothing'
         way_out = mistake or f'Complete it, or accept whole splits with --partial.\n{layout.download}'
@@ -72,12 +72,13 @@ def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: l
             'download it again, or accept a part with --partial.'
         )
     named = ''
-    if part.labels is not None and part.labels not in absent:
-        check_no_orphans(root / part.labels, '.png', [path.stem for path in files])
-        pairs = [(picture, root / part.labels / f'{picture.stem}.png') for picture in files]
+    if part.maps is not None and part.maps not in absent:
+        check_no_orphans(root / part.maps, '.png', [path.stem for path in files])
+        pairs = [(picture, root / part.maps / f'{picture.stem}.png') for picture in files]
         opened = check_pairs(pairs, 150, first_label=1, num_opened=_OPENED)
     elif part.suffix == '.png':
-        opened = len([check_labels(path, read_labels(path), 150, 1) for path in files[:: len(files) // _OPENED + 1]])
+        sample = files[:: len(files) // _OPENED + 1]
+        opened = len([check_segmentation_map(path, read_segmentation_map(path), 150, 1) for path in sample])
     else:
         opened = len([read_picture(path) for path in files[:: len(files) // _OPENED + 1]])
     if part.annotation is not None and part.annotation not in absent:

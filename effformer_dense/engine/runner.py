@@ -33,7 +33,7 @@ class EvaluationOptions:
         show_dir: where to write pictures of ground truth beside predictions; None for no pictures.
         show_count: how many pictures at most.
         score_threshold: lowest score of a drawn instance.
-        label_dir: segmentors: where to write predictions as label PNGs; None for none.
+        map_dir: segmentors: where to write the predicted segmentation maps; None for nowhere.
         tta: average over scales and flips, as the config's ``tta_model`` and ``tta_pipeline`` say.
         fused, compiled: see :func:`.deploy.speed.speed_up`.
     """
@@ -42,13 +42,13 @@ class EvaluationOptions:
     show_dir: Path | None = None
     show_count: int = 20
     score_threshold: float = 0.5
-    label_dir: Path | None = None
+    map_dir: Path | None = None
     tta: bool = False
     fused: bool = False
     compiled: bool = False
 
 
-def prepare(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
+def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
     """Config of a run with scope and imports in place, checked; data that are generated are there."""
     cfg = open_config(options)
     check_config(cfg, splits)
@@ -71,11 +71,12 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         The work dir.
 
     Raises:
-        ValueError, FileNotFoundError: see :func:`prepare` and :func:`..checkpoint.whole_model.load_weights`.
+        ValueError, FileNotFoundError: see :func:`load_checked_config` and
+            :func:`..checkpoint.whole_model.load_weights`.
     """
     if resume is not None:
         options = replace(options, from_scratch=True)  # the checkpoint brings every weight
-    cfg = prepare(options, ('train', 'val'))
+    cfg = load_checked_config(options, ('train', 'val'))
     if resume is not None:
         checkpoint = find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume))
         if 'optimizer' not in load_weights(MODELS.build(cfg.model), checkpoint):
@@ -99,7 +100,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
         The metrics.
 
     Raises:
-        ValueError: see :func:`prepare`, :func:`..checkpoint.whole_model.find_checkpoint` and
+        ValueError: see :func:`load_checked_config`, :func:`..checkpoint.whole_model.find_checkpoint` and
             :func:`..checkpoint.whole_model.load_weights`; outputs that cannot be written, or options that the config
             has nothing for.
     """
@@ -107,7 +108,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     if evaluation.tta and ignored:
         raise ValueError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
     checkpoint = find_checkpoint(evaluation.checkpoint)
-    cfg = prepare(options, ('test',))
+    cfg = load_checked_config(options, ('test',))
     _check_outputs(cfg, evaluation)
     trial = MODELS.build(cfg.model)  # what does not fit shows before a work dir is made
     load_weights(trial, checkpoint)
@@ -136,18 +137,18 @@ def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) 
 
 def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
     """What testing writes can be written, and takes nobody's files away."""
-    for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.label_dir)):
+    for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.map_dir)):
         check_output_dir(folder)
-    label_dir = evaluation.label_dir
-    if label_dir is not None and label_dir.is_dir() and any(label_dir.iterdir()):
+    map_dir = evaluation.map_dir
+    if map_dir is not None and map_dir.is_dir() and any(map_dir.iterdir()):
         raise ValueError(
-            f'{label_dir} is not empty: label files of several runs would mix, or take the place of annotations. '
-            'Name a new folder for --save-labels.'
+            f'{map_dir} is not empty: segmentation maps of several runs would mix, or take the place of annotations. '
+            'Name a new folder for --save-segmentation-maps.'
         )
 
 
 def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[str]) -> None:
-    """Pictures, label files and reports that testing writes besides its log."""
+    """Pictures, segmentation maps and reports that testing writes besides its log."""
     if evaluation.show_dir is not None:
         hook = dict(
             type=PICTURES_HOOK,
@@ -169,11 +170,12 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[s
     for metric in metrics:
         metric.setdefault('report_dir', cfg.work_dir)
         metric.setdefault('source', source)
-        if evaluation.label_dir is not None:
-            metric['label_dir'] = str(evaluation.label_dir)
-    if evaluation.label_dir is not None and not metrics:
+        if evaluation.map_dir is not None:
+            metric['map_dir'] = str(evaluation.map_dir)
+    if evaluation.map_dir is not None and not metrics:
         raise ValueError(
-            f'Label files are written by test_evaluator=dict(type={SegmentationMetric.__name__!r}), for segmentors. '
+            'Segmentation maps are written for segmentors, by '
+            f'test_evaluator=dict(type={SegmentationMetric.__name__!r}). '
             f'The config has {", ".join(str(node.get("type")) for _, node in walk(cfg.test_evaluator))}.'
         )
 
@@ -186,9 +188,9 @@ def _enable_tta(cfg: Config) -> None:
             f'Test-time augmentation needs {" and ".join(missing)} in the config. For a segmentor, take both from '
             'configs/_base_/ade20k.py.'
         )
-    if cfg.tta_model.type == 'SegTTAModel' and cfg.model.type == 'BandedEncoderDecoder':
+    if cfg.tta_model.type == 'SegTTAModel' and cfg.model.type == 'TiledEncoderDecoder':
         raise ValueError(
-            "tta_model.type 'SegTTAModel' wants logits that BandedEncoderDecoder does not keep: 'MultiScaleFlipModel'."
+            "tta_model.type 'SegTTAModel' wants logits that TiledEncoderDecoder does not keep: 'MultiScaleFlipModel'."
         )
     cfg.test_dataloader.batch_size = 1
     for dataset in dataset_nodes(cfg.test_dataloader.dataset):

@@ -29,11 +29,11 @@ def distinct_colours(count: int) -> list[tuple[int, int, int]]:
     return colours
 
 
-def colour_map(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Colours of labels.
+def colour_map(seg_map: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Colours of a segmentation map.
 
     Args:
-        labels: (H, W) uint8, indices of classes; what is no class becomes black.
+        seg_map: (H, W) uint8, indices of classes; what is no class becomes black.
         palette: RGB per class.
 
     Returns:
@@ -41,39 +41,39 @@ def colour_map(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarr
     """
     table = np.tile(np.array(_NOTHING, np.uint8), (256, 1))
     table[: len(palette)] = np.array(palette, np.uint8)
-    return table[labels]
+    return table[seg_map]
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Picture with the colours of its labels laid over it; where there is no class, the picture alone.
+def overlay(image: np.ndarray, seg_map: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Picture with the colours of its segmentation map laid over it; where there is no class, the picture alone.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        labels: (H, W) uint8.
+        seg_map: (H, W) uint8.
         palette: RGB per class.
 
     Returns:
         (H, W, 3) uint8, RGB.
     """
-    mixed = Image.blend(Image.fromarray(image), Image.fromarray(colour_map(labels, palette)), OPACITY)
-    return np.where((labels < len(palette))[..., None], np.asarray(mixed), image)
+    mixed = Image.blend(Image.fromarray(image), Image.fromarray(colour_map(seg_map, palette)), OPACITY)
+    return np.where((seg_map < len(palette))[..., None], np.asarray(mixed), image)
 
 
 def with_legend(
-    image: np.ndarray, labels: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
+    image: np.ndarray, seg_map: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> np.ndarray:
     """Picture, at its own size, with a panel to the right that names the colours, most frequent class first.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        labels: (H, W) uint8, whose classes are named with their share of the pixels.
+        seg_map: (H, W) uint8, whose classes are named with their share of the pixels.
         classes: names.
         palette: RGB per class.
 
     Returns:
         (H', W', 3) uint8, H' >= H, W' > W.
     """
-    entries = _legend_entries(labels, classes, palette)
+    entries = _legend_entries(seg_map, classes, palette)
     size = int(np.clip(image.shape[0] / 24, 12, 60))
     font, line = ImageFont.load_default(size=size), int(1.5 * size)
     width = int(max(font.getlength(text) for _, text in entries) + 3 * line)
@@ -111,20 +111,20 @@ def comparison(
     image, annotation, prediction = (
         part.repeat(factor, axis=0).repeat(factor, axis=1) for part in (image, annotation, prediction)
     )
-    left, right = (overlay(image, labels, palette) for labels in (annotation, prediction))
+    left, right = (overlay(image, seg_map, palette) for seg_map in (annotation, prediction))
     gap = np.full((image.shape[0], max(2, image.shape[1] // 64), 3), 255, np.uint8)
     both = np.concatenate([annotation, prediction], axis=1)
     return with_legend(np.concatenate([left, gap, right], axis=1), both, classes, palette)
 
 
 def _legend_entries(
-    labels: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
+    seg_map: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> list[tuple[tuple[int, int, int], str]]:
     """Colour and text of every class that occurs."""
-    counts = np.bincount(labels.ravel(), minlength=256)[: len(classes)]
+    counts = np.bincount(seg_map.ravel(), minlength=256)[: len(classes)]
     present = [int(label) for label in np.argsort(-counts, kind='stable') if counts[label]]
     entries = []
     for label in present:
         red, green, blue = map(int, palette[label])
-        entries.append(((red, green, blue), f'{classes[label].strip()} {100 * counts[label] / labels.size:.1f} %'))
+        entries.append(((red, green, blue), f'{classes[label].strip()} {100 * counts[label] / seg_map.size:.1f} %'))
     return entries or [(_NOTHING, 'no class')]

@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
-from ..data.labels import UNLABELLED, file_numbers, to_file_labels
+from ..data.segmentation_maps import UNLABELLED, file_numbers, to_segmentation_map
 from ..files import write_png
 from .report import score_lines, score_table, write_scores
 from .scores import PixelCounts, Scores
@@ -25,7 +25,7 @@ class SegmentationMetric(BaseMetric):
 
     Args:
         report_dir: where to write ``scores.json`` and ``scores.csv``, and log the per-class table; None: means only.
-        label_dir: where to write predictions as ``NAME.png``, numbered as the annotation files of the data set are:
+        map_dir: where to write predictions as ``NAME.png``, numbered as the annotation files of the data set are:
             from 1 where 0 means unlabelled (ADE20K, 1 to 150). None: nowhere.
         source: what the scores are of (config, checkpoint, ...), copied into ``scores.json``.
         collect_device, prefix: as for MMEngine's ``BaseMetric``.
@@ -36,16 +36,16 @@ class SegmentationMetric(BaseMetric):
     def __init__(
         self,
         report_dir: str | None = None,
-        label_dir: str | None = None,
+        map_dir: str | None = None,
         source: dict[str, Any] | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
         self.report_dir = None if report_dir is None else Path(report_dir)
-        self.label_dir = None if label_dir is None else Path(label_dir)
+        self.map_dir = None if map_dir is None else Path(map_dir)
         self.source = dict(source or {})
-        self._pictures: dict[str, str] = {}  # name of a label file: the picture it belongs to
+        self._pictures: dict[str, str] = {}  # name of a segmentation map: the picture it belongs to
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of some pictures.
@@ -56,15 +56,15 @@ class SegmentationMetric(BaseMetric):
 
         Raises:
             ValueError: no annotation, one of another size, or with labels that no class has; or two pictures whose
-                label files would have one name.
+                segmentation maps would have one name.
         """
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
             prediction = _array(sample['pred_sem_seg'])
             annotation = _annotation(sample, prediction.shape, num_classes)
             self.results.append(PixelCounts.of_picture(prediction, annotation, num_classes))
-            if self.label_dir is not None:
-                self._write_labels(prediction, sample['img_path'])
+            if self.map_dir is not None:
+                self._write_segmentation_map(prediction, sample['img_path'])
 
     def compute_metrics(self, results: list[PixelCounts]) -> dict[str, float]:
         """Scores of all pictures.
@@ -84,12 +84,12 @@ class SegmentationMetric(BaseMetric):
             print_log(f'Scores in {" and ".join(map(str, paths))}', 'current')
         return summary
 
-    def _write_labels(self, prediction: np.ndarray, source: str) -> None:
+    def _write_segmentation_map(self, prediction: np.ndarray, source: str) -> None:
         name = f'{Path(source).stem}.png'
         other = self._pictures.setdefault(name, source)
         if other != source:
-            raise ValueError(f'{other} and {source} would both write {name}. Rename one, or save no labels.')
-        write_png(self.label_dir / name, to_file_labels(prediction, self.dataset_meta))
+            raise ValueError(f'{other} and {source} would both write {name}. Rename one, or save no segmentation maps.')
+        write_png(self.map_dir / name, to_segmentation_map(prediction, self.dataset_meta))
 
 
 def _annotation(sample: dict, shape: tuple[int, int], num_classes: int) -> np.ndarray:

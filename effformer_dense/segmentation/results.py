@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.labels import to_file_labels
+from ..data.segmentation_maps import to_segmentation_map
 from ..files import write_png
 from .draw import colour_map, distinct_colours, overlay, with_legend
 
@@ -34,21 +34,22 @@ def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
 
 
 def write_segmentation(
-    out_dir: Path, name: Path, image: np.ndarray, labels: np.ndarray, dataset_meta: dict[str, Any]
+    out_dir: Path, name: Path, image: np.ndarray, seg_map: np.ndarray, dataset_meta: dict[str, Any]
 ) -> None:
-    """Write ``pictures/NAME`` (colours over the picture), ``maps/NAME`` (colours with a legend) and ``labels/NAME``.
+    """Write ``pictures/NAME`` (colours over the picture), ``colour_maps/NAME`` (with a legend) and
+    ``segmentation_maps/NAME``.
 
-    Labels have the numbers that the annotation files of the data set have; pictures and labels have the picture's own
+    Segmentation maps are numbered as the annotations of the data set are; they and the pictures have the picture's own
     size, and so has the left part of the map, to the right of which is the legend.
 
     Args:
         out_dir: parent of the three folders.
         name: relative path, PNG.
         image: (H, W, 3) uint8, RGB.
-        labels: (H, W) uint8, class indices.
+        seg_map: (H, W) uint8, class indices.
         dataset_meta: with ``classes`` and ``palette``.
     """
     classes, palette = dataset_meta['classes'], dataset_meta['palette']
-    write_png(out_dir / 'pictures' / name, overlay(image, labels, palette))
-    write_png(out_dir / 'maps' / name, with_legend(colour_map(labels, palette), labels, classes, palette))
-    write_png(out_dir / 'labels' / name, to_file_labels(labels, dataset_meta))
+    write_png(out_dir / 'pictures' / name, overlay(image, seg_map, palette))
+    write_png(out_dir / 'colour_maps' / name, with_legend(colour_map(seg_map, palette), seg_map, classes, palette))
+    write_png(out_dir / 'segmentation_maps' / name, to_segmentation_map(seg_map, dataset_meta))

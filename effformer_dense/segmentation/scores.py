@@ -61,7 +61,7 @@ class Scores:
 
     Attributes:
         classes: (K,) names.
-        labels: (K,) their numbers in label files.
+        labels: (K,) their numbers in segmentation maps.
         counts: pixels they follow from.
         num_pictures: how many pictures were counted.
     """

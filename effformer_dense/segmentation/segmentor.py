@@ -13,18 +13,18 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..data.labels import UNLABELLED
-from .bands import RowResizer, check_test_cfg, sliding_window_bands
+from ..data.segmentation_maps import UNLABELLED
+from .tiles import RowResizer, check_test_cfg, sliding_window_tiles
 
 
 @MODELS.register_module()
-class BandedEncoderDecoder(EncoderDecoder):
+class TiledEncoderDecoder(EncoderDecoder):
     """``EncoderDecoder`` for pictures of any size.
 
-    Logits are enlarged to the original picture's size, and those of a sliding window are computed, in bands of rows
-    (:mod:`.bands`), so that they never exist all at once at that size. Data samples get ``pred_sem_seg`` and no
-    ``seg_logits``. ``test_cfg`` is mmseg's: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(height, width),
-    stride=(height, width))``.
+    Logits are enlarged to the original picture's size, and those of a sliding window are computed, in tiles of
+    whole rows (:mod:`.tiles`), so that they never exist all at once at that size. Data samples get ``pred_sem_seg``
+    and no ``seg_logits``. ``test_cfg`` is mmseg's: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(height,
+    width), stride=(height, width))``.
 
     Pictures whose sides are no multiple of the backbone's largest stride (32) are continued to one by edge pixels,
     and the logits are cropped. The backbone takes them as they are, but cells that lie partly outside the picture see
@@ -52,14 +52,14 @@ class BandedEncoderDecoder(EncoderDecoder):
         """Losses of a batch; where pictures are continued, annotations are too, as unlabelled."""
         size = self._continued_size(inputs.shape[2:])
         for sample in data_samples:
-            labels = sample.gt_sem_seg.data  # (1, H, W)
-            below, right = (want - have for want, have in zip(size, labels.shape[1:], strict=True))
+            seg_map = sample.gt_sem_seg.data  # (1, H, W)
+            below, right = (want - have for want, have in zip(size, seg_map.shape[1:], strict=True))
             if below or right:
-                sample.gt_sem_seg = PixelData(data=F.pad(labels, (0, right, 0, below), value=UNLABELLED))
+                sample.gt_sem_seg = PixelData(data=F.pad(seg_map, (0, right, 0, below), value=UNLABELLED))
         return super().loss(self._continued(inputs), list(data_samples))
 
     def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
-        """Labels at the size of the original pictures.
+        """Segmentation maps at the size of the original pictures.
 
         Args:
             inputs: (B, 3, H, W), normalised, possibly padded.
@@ -67,27 +67,27 @@ class BandedEncoderDecoder(EncoderDecoder):
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
         resizers = [self.row_resizer(sample, inputs.shape[2:]) for sample in samples]
-        labels = [inputs.new_empty(resizer.target, dtype=torch.uint8) for resizer in resizers]
-        for top, band in self.logit_bands(inputs):
-            for rows, sample, resizer, target in zip(band, samples, resizers, labels, strict=True):
-                for start, strip in resizer.add(unpadded(rows, top, inputs.shape[2:], sample)):
-                    target[start : start + strip.shape[1]] = self.classify(strip)
-        for sample, target in zip(samples, labels, strict=True):
+        seg_maps = [inputs.new_empty(resizer.target, dtype=torch.uint8) for resizer in resizers]
+        for top, tile in self.logit_tiles(inputs):
+            for rows, sample, resizer, target in zip(tile, samples, resizers, seg_maps, strict=True):
+                for start, resized in resizer.add(unpadded(rows, top, inputs.shape[2:], sample)):
+                    target[start : start + resized.shape[1]] = self.classify(resized)
+        for sample, target in zip(samples, seg_maps, strict=True):
             axes = flip_axes(sample)
             target = target.flip(axes) if axes else target
             sample.pred_sem_seg = PixelData(data=target[None].long())
         return list(samples)
 
-    def logit_bands(self, inputs: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """First row and logits (B, C, n, W) of bands from the top of ``inputs`` to its bottom."""
+    def logit_tiles(self, inputs: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """First row and logits (B, C, n, W) of tiles from the top of ``inputs`` to its bottom."""
         if self.test_cfg.get('mode', 'whole') == 'whole':
             yield 0, self._whole_logits(inputs)
             return
         top = 0
         window, stride = (tuple(self.test_cfg[key]) for key in ('crop_size', 'stride'))
-        for band in sliding_window_bands(inputs, self._whole_logits, window, stride):
-            yield top, band
-            top += band.shape[2]
+        for tile in sliding_window_tiles(inputs, self._whole_logits, window, stride):
+            yield top, tile
+            top += tile.shape[2]
 
     def classify(self, logits: Tensor) -> Tensor:
         """Labels (n, W) of logits (C, n, W); one channel means object or not, by the head's threshold."""

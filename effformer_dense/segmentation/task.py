@@ -15,7 +15,7 @@ from ..config.datasets import DatasetView
 from ..files import write_png
 from ..tasks import ResultWriter, Task
 from ..variants import choice_error
-from .checks import check_label_files, check_num_labels
+from .checks import check_map_loading, check_segmentation_maps
 from .draw import comparison
 from .results import drawable, write_segmentation
 
@@ -27,18 +27,18 @@ class Segmentation(Task):
     framework = 'mmseg'
 
     def check_dataset(self, dataset: DatasetView) -> None:
-        """See :func:`.checks.check_label_files`."""
+        """See :func:`.checks.check_segmentation_maps`."""
         if 'img_path' not in dataset.folders:
             return
         if 'seg_map_path' not in dataset.folders:
             raise ValueError(
-                f'data_prefix of {dataset.type} has no folder of label files; expected: img_path and seg_map_path. '
-                'For pictures without labels: tools/infer.py.'
+                f'data_prefix of {dataset.type} has no folder of segmentation maps; expected: img_path and '
+                'seg_map_path. For pictures alone: tools/infer.py.'
             )
-        check_label_files(dataset)
+        check_segmentation_maps(dataset)
 
     def check_classes(self, dataset: DatasetView) -> None:
-        """Label files are numbered by the classes of the data set's class; a config chooses among them."""
+        """Segmentation maps are numbered by the classes of the data set's class; a config chooses among them."""
         if dataset.classes is None:
             raise ValueError(
                 f'The data set {dataset.type} has no list of classes. Name them: metainfo=dict(classes=[...]).'
@@ -48,8 +48,8 @@ class Segmentation(Task):
             raise choice_error(f'A class of {dataset.type}', unknown[0], dataset.file_classes)
 
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
-        """See :func:`.checks.check_num_labels`."""
-        check_num_labels(dataset, pipelines)
+        """See :func:`.checks.check_map_loading`."""
+        check_map_loading(dataset, pipelines)
 
     def draw_comparison(
         self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
@@ -64,8 +64,8 @@ class Segmentation(Task):
     def writer(
         self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
     ) -> ResultWriter:
-        """See :class:`LabelWriter`."""
-        return LabelWriter(drawable(dict(dataset_meta), model.out_channels), out_dir)
+        """See :class:`SegmentationWriter`."""
+        return SegmentationWriter(drawable(dict(dataset_meta), model.out_channels), out_dir)
 
     def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
         """mmsegmentation's."""
@@ -74,7 +74,7 @@ class Segmentation(Task):
         return SegDataSample(metainfo=metainfo)
 
 
-class LabelWriter(ResultWriter):
+class SegmentationWriter(ResultWriter):
     """Writes three files a picture, see :func:`.results.write_segmentation`."""
 
     def __init__(self, dataset_meta: dict[str, Any], out_dir: Path) -> None:
@@ -83,8 +83,8 @@ class LabelWriter(ResultWriter):
 
     def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
         """Write the three files of one picture."""
-        labels = np.asarray(sample.pred_sem_seg.data[0], dtype=np.uint8)
-        write_segmentation(self.out_dir, name, image, labels, self.dataset_meta)
+        seg_map = np.asarray(sample.pred_sem_seg.data[0], dtype=np.uint8)
+        write_segmentation(self.out_dir, name, image, seg_map, self.dataset_meta)
 
     def close(self) -> None:
         """Nothing is left to be written."""

@@ -8,38 +8,38 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from ..data.labels import first_label_of, read_labels_of, to_class_indices
+from ..data.segmentation_maps import first_label_of, read_segmentation_map_of, to_class_indices
 
 
 @TRANSFORMS.register_module()
-class LoadLabels(BaseTransform):
-    """Load a label PNG like mmseg's ``LoadAnnotations``, and refuse one that would train or score wrongly.
+class LoadSegmentationMap(BaseTransform):
+    """Load a segmentation map like mmseg's ``LoadAnnotations``, and refuse one that would train or score wrongly.
 
     mmseg casts whatever it finds to 8 bits: 16-bit labels wrap around, and labels past the last class stop a GPU with
     an assertion that names no file.
 
     Args:
-        num_labels: number of classes that the files can name: 150 for ADE20K.
+        num_classes: number of classes that the files can name: 150 for ADE20K.
 
     Adds ``gt_seg_map``, (H, W) uint8: classes from 0, unlabelled pixels 255.
     """
 
-    def __init__(self, num_labels: int) -> None:
-        self.num_labels = num_labels
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the annotation of one picture; a picture without one, as mmseg's inference has it, passes.
 
         Raises:
-            ValueError: see :func:`.data.labels.read_labels_of`.
+            ValueError: see :func:`.data.segmentation_maps.read_segmentation_map_of`.
         """
         if results.get('seg_map_path') is None:
             return results
         first_label = first_label_of(results)
-        labels = read_labels_of(
-            results['img_path'], results.get('ori_shape'), results['seg_map_path'], self.num_labels, first_label
+        seg_map = read_segmentation_map_of(
+            results['img_path'], results.get('ori_shape'), results['seg_map_path'], self.num_classes, first_label
         )
-        indices = to_class_indices(labels, first_label)
+        indices = to_class_indices(seg_map, first_label)
         if results.get('label_map'):
             indices = self._map(indices, results['label_map'])
         results['gt_seg_map'] = indices
@@ -55,4 +55,4 @@ class LoadLabels(BaseTransform):
         return table[indices]
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(num_labels={self.num_labels})'
+        return f'{type(self).__name__}(num_classes={self.num_classes})'

@@ -11,12 +11,12 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from .segmentor import BandedEncoderDecoder, flip_axes, unpadded
+from .segmentor import TiledEncoderDecoder, flip_axes, unpadded
 
 
 @MODELS.register_module()
 class MultiScaleFlipModel(BaseTTAModel):
-    """Average the class probabilities of a :class:`.BandedEncoderDecoder` over what ``TestTimeAug`` made of a picture.
+    """Average the class probabilities of a :class:`.TiledEncoderDecoder` over what ``TestTimeAug`` made of a picture.
 
     What mmseg's ``SegTTAModel`` computes, with one array of probabilities at the picture's own size instead of one for
     every augmentation.
@@ -31,15 +31,15 @@ class MultiScaleFlipModel(BaseTTAModel):
 
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
         super().__init__(module, data_preprocessor)
-        if not isinstance(self.module, BandedEncoderDecoder):
+        if not isinstance(self.module, TiledEncoderDecoder):
             raise ValueError(
-                f'MultiScaleFlipModel needs a BandedEncoderDecoder; got {type(self.module).__name__}. Set model.type, '
+                f'MultiScaleFlipModel needs a TiledEncoderDecoder; got {type(self.module).__name__}. Set model.type, '
                 'or use mmseg\'s tta_model=dict(type="SegTTAModel").'
             )
 
     @torch.no_grad()
     def test_step(self, data: dict[str, list]) -> list[SegDataSample]:
-        """Labels of a batch of one picture.
+        """Segmentation map of a batch of one picture.
 
         Args:
             data: of every key a list over augmentations of lists over pictures.
@@ -67,14 +67,14 @@ class MultiScaleFlipModel(BaseTTAModel):
     def _add_probabilities(self, total: Tensor | None, inputs: Tensor, sample: SegDataSample) -> Tensor:
         """``total`` (C, H, W) plus the probabilities of one augmented picture (1, 3, h, w)."""
         size = inputs.shape[2:]
-        bands = [unpadded(band[0], top, size, sample) for top, band in self.module.logit_bands(inputs)]
-        logits = torch.cat(bands, dim=1).flip(flip_axes(sample))
+        tiles = [unpadded(tile[0], top, size, sample) for top, tile in self.module.logit_tiles(inputs)]
+        logits = torch.cat(tiles, dim=1).flip(flip_axes(sample))
         resizer = self.module.row_resizer(sample, size)
         if total is None:
             total = logits.new_zeros((len(logits), *resizer.target), dtype=torch.float32)
-        for start, strip in resizer.add(logits):
-            chances = strip.softmax(dim=0) if len(strip) > 1 else strip.sigmoid()
-            total[:, start : start + strip.shape[1]] += chances
+        for start, tile in resizer.add(logits):
+            probabilities = tile.softmax(dim=0) if len(tile) > 1 else tile.sigmoid()
+            total[:, start : start + tile.shape[1]] += probabilities
         return total
 
     def _classify(self, probabilities: Tensor) -> Tensor:

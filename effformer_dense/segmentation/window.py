@@ -5,8 +5,8 @@ from __future__ import annotations
 from mmengine.config import Config
 
 from ..tasks import task_of_model
-from .bands import check_test_cfg
 from .task import Segmentation
+from .tiles import check_test_cfg
 
 
 def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:

@@ -97,10 +97,10 @@ def test_broken_files_are_named(ade_root: Path, coco: Path, project: Path) -> No
         prepare_data('coco', coco, partial=True)
 
 
-def test_pairs_and_single_label_folders(ade_root: Path, project: Path) -> None:
+def test_pairs_and_single_map_folders(ade_root: Path, project: Path) -> None:
     labels = ade_root / 'annotations' / 'validation'
     (labels / '1.png').rename(labels / '9.png')
-    with pytest.raises(ValueError, match=r'1 of 3 label files in .* have no picture: 9\.png'):
+    with pytest.raises(ValueError, match=r'1 of 3 segmentation maps in .* have no picture: 9\.png'):
         prepare_data('ade20k', ade_root, partial=True)
     (labels / '9.png').unlink()
     with pytest.raises(ValueError, match=r'1 files are missing: .*1\.png'):

@@ -1,4 +1,4 @@
-"""The published ADE20K config on real pictures, against scores computed from the saved label files alone."""
+"""The published ADE20K config on real pictures, against scores computed from the saved segmentation maps alone."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def checkpoint(tmp_path: Path) -> tuple[ConfigOptions, Path]:
 
 def test_printed_score_is_that_of_the_saved_labels(checkpoint: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
     options, path = checkpoint
-    metrics = evaluate(options, EvaluationOptions(path, label_dir=tmp_path / 'labels'))
+    metrics = evaluate(options, EvaluationOptions(path, map_dir=tmp_path / 'segmentation_maps'))
     pairs = []
     for annotation_file in (ROOT / 'annotations' / 'validation').glob('*.png'):
-        files = (annotation_file, tmp_path / 'labels' / annotation_file.name)
+        files = (annotation_file, tmp_path / 'segmentation_maps' / annotation_file.name)
         annotation, prediction = (np.asarray(Image.open(file)) for file in files)
         assert annotation.shape == prediction.shape
         labelled = annotation > 0

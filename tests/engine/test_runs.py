@@ -19,7 +19,7 @@ from effformer_dense.config.load import ConfigOptions
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.detection.results import category_ids
 from effformer_dense.engine.infer import InferOptions, infer
-from effformer_dense.engine.runner import EvaluationOptions, evaluate, prepare, train
+from effformer_dense.engine.runner import EvaluationOptions, evaluate, load_checked_config, train
 from effformer_dense.mmcv_ops import is_compiled
 
 pytestmark = pytest.mark.slow
@@ -74,7 +74,7 @@ def test_mmengines_own_runner_that_knows_us_by_custom_imports(tiny_config: Path,
 def test_training_moves_every_weight_of_the_backbone(trained: tuple[ConfigOptions, Path]) -> None:
     """From the same seed, nothing that learns stays where it started."""
     options, work_dir = trained
-    cfg = prepare(options, ())
+    cfg = load_checked_config(options, ())
     set_random_seed(cfg.randomness.seed)
     fresh = MODELS.build(cfg.model)
     fresh.init_weights()

@@ -49,8 +49,8 @@ def _independent_scores(labels: Path, annotations: Path) -> dict[str, float]:
 
 
 def test_scores_are_those_of_the_saved_labels(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
-    labels = tmp_path / 'labels'
-    metrics = evaluate(trained, EvaluationOptions(trained.work_dir, tmp_path / 'shown', 2, label_dir=labels))
+    labels = tmp_path / 'segmentation_maps'
+    metrics = evaluate(trained, EvaluationOptions(trained.work_dir, tmp_path / 'shown', 2, map_dir=labels))
     expected = _independent_scores(labels, ade_root / 'annotations' / 'validation')
     assert metrics == pytest.approx(expected, abs=1e-12)
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 2
@@ -79,7 +79,7 @@ def test_tta_windows_and_rounded_sides_run_on_pictures_of_two_sizes(trained: Con
     rounded_options = ConfigOptions(**{**vars(trained), 'cfg_options': rounded})
     assert 0 <= evaluate(rounded_options, EvaluationOptions(checkpoint))['mIoU'] <= 1
     tta = _with_small_tta(trained, tmp_path)
-    metrics = evaluate(tta, EvaluationOptions(checkpoint, label_dir=tmp_path / 'tta'))
+    metrics = evaluate(tta, EvaluationOptions(checkpoint, map_dir=tmp_path / 'tta'))
     assert 0 <= metrics['mIoU'] <= 1 and len(list((tmp_path / 'tta').glob('*.png'))) == 3
 
 
@@ -91,7 +91,7 @@ def _with_small_tta(options: ConfigOptions, tmp_path: Path) -> ConfigOptions:
         "tta_pipeline = [dict(type='LoadImageFromFile'), dict(type='TestTimeAug', transforms=[\n"
         "    [dict(type='Resize', scale=(256, side), keep_ratio=True) for side in (48, 64)],\n"
         "    [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],\n"
-        "    [dict(type='LoadLabels', num_labels=150)], [dict(type='PackSegInputs')]])]\n"
+        "    [dict(type='LoadSegmentationMap', num_classes=150)], [dict(type='PackSegInputs')]])]\n"
     )
     return ConfigOptions(**{**vars(options), 'config': path})
 
@@ -102,26 +102,27 @@ def test_infer_writes_overlay_map_and_labels(trained: ConfigOptions, ade_root: P
     for picture in pictures:
         size = Image.open(picture).size
         assert Image.open(out / 'pictures' / f'{picture.stem}.png').size == size
-        labels = Image.open(out / 'labels' / f'{picture.stem}.png')
+        labels = Image.open(out / 'segmentation_maps' / f'{picture.stem}.png')
         assert labels.size == size and labels.mode == 'L' and np.asarray(labels).min() >= 1
-        drawn = Image.open(out / 'maps' / f'{picture.stem}.png')
+        drawn = Image.open(out / 'colour_maps' / f'{picture.stem}.png')
         assert drawn.width > size[0] and drawn.height >= size[1]
     assert not (out / 'predictions.json').exists()
     assert sorted(p.name for p in out.rglob('*') if 'partial' in p.name) == []
 
 
 def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
-    evaluate(trained, EvaluationOptions(trained.work_dir, label_dir=tmp_path / 'labels'))
+    evaluate(trained, EvaluationOptions(trained.work_dir, map_dir=tmp_path / 'segmentation_maps'))
     out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
-    for path in (tmp_path / 'labels').glob('*.png'):
-        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(out / 'labels' / path.name)))
+    for path in (tmp_path / 'segmentation_maps').glob('*.png'):
+        inferred = np.asarray(Image.open(out / 'segmentation_maps' / path.name))
+        assert np.array_equal(np.asarray(Image.open(path)), inferred)
 
 
 def test_fused_segmentors_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     labels = []
     for fused in (False, True):
         options = InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / f'{fused}', fused=fused)
-        paths = sorted((infer(trained, options) / 'labels').rglob('*.png'))
+        paths = sorted((infer(trained, options) / 'segmentation_maps').rglob('*.png'))
         labels.append(np.concatenate([np.asarray(Image.open(path)).ravel() for path in paths]))
     assert (labels[0] == labels[1]).mean() > 0.999
     tta = _with_small_tta(trained, tmp_path)
@@ -162,13 +163,13 @@ def test_wrong_label_files_are_found_before_training(tiny_segmentor: Path, ade_r
 def test_label_files_without_pictures_are_found(tiny_segmentor: Path, ade_root: Path, tmp_path: Path) -> None:
     options = ConfigOptions(tiny_segmentor, SMALL, tmp_path / 'work', from_scratch=True)
     (ade_root / 'images' / 'validation' / '1.jpg').unlink()
-    assert '1 of 3 label files in' in _mistake(options)
+    assert '1 of 3 segmentation maps in' in _mistake(options)
 
 
 def test_outputs_take_nobodys_files_away(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     annotations = ade_root / 'annotations' / 'validation'
-    with pytest.raises(ValueError, match=r'validation is not empty: label files of several runs would mix'):
-        evaluate(trained, EvaluationOptions(trained.work_dir, label_dir=annotations))
+    with pytest.raises(ValueError, match=r'validation is not empty: segmentation maps of several runs would mix'):
+        evaluate(trained, EvaluationOptions(trained.work_dir, map_dir=annotations))
     (tmp_path / 'file').write_text('')
     with pytest.raises(ValueError, match=r'file/x cannot be a folder: .*file is a file'):
         evaluate(trained, EvaluationOptions(trained.work_dir, show_dir=tmp_path / 'file' / 'x'))
@@ -187,7 +188,7 @@ def test_tta_refuses_options_that_would_change_nothing(trained: ConfigOptions) -
 def test_chosen_classes_are_saved_under_the_numbers_of_the_files(
     tiny_segmentor: Path, ade_root: Path, tmp_path: Path
 ) -> None:
-    """Of 150 classes a config takes three; label files keep ADE20K's numbers for them."""
+    """Of 150 classes a config takes three; segmentation maps keep ADE20K's numbers for them."""
     path = tmp_path / 'chosen.py'
     meta = "metainfo=dict(classes=('building', 'sky', 'floor'))"  # 2, 3 and 4 in the files
     loaders = ''.join(f'{split}_dataloader = dict(dataset=dict({meta}))\n' for split in ('train', 'val', 'test'))
@@ -195,13 +196,13 @@ def test_chosen_classes_are_saved_under_the_numbers_of_the_files(
     path.write_text(f'_base_ = {str(tiny_segmentor)!r}\n{loaders}{head}')
     options = ConfigOptions(path, SMALL, tmp_path / 'work', from_scratch=True)
     train(options)
-    metrics = evaluate(options, EvaluationOptions(options.work_dir, label_dir=tmp_path / 'labels'))
+    metrics = evaluate(options, EvaluationOptions(options.work_dir, map_dir=tmp_path / 'segmentation_maps'))
     out = infer(options, InferOptions(options.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
     right = total = 0
-    for file in (tmp_path / 'labels').glob('*.png'):
+    for file in (tmp_path / 'segmentation_maps').glob('*.png'):
         prediction = np.asarray(Image.open(file))
         assert set(np.unique(prediction)) <= {2, 3, 4}
-        assert np.array_equal(prediction, np.asarray(Image.open(out / 'labels' / file.name)))
+        assert np.array_equal(prediction, np.asarray(Image.open(out / 'segmentation_maps' / file.name)))
         annotation = np.asarray(Image.open(ade_root / 'annotations' / 'validation' / file.name))
         counted = np.isin(annotation, [2, 3, 4])
         right, total = right + (prediction == annotation)[counted].sum(), total + counted.sum()
@@ -227,10 +228,12 @@ def test_classes_and_palette_are_checked(tiny_segmentor: Path, tmp_path: Path) -
     assert 'metainfo.palette of ADE20KDataset has 1 colours for 2 classes' in message
 
 
-def test_num_labels_of_the_pipeline_is_checked(tiny_segmentor: Path, tmp_path: Path) -> None:
-    override = 'train_dataloader.dataset.pipeline.1.num_labels=20'
+def test_num_classes_of_the_pipeline_is_checked(tiny_segmentor: Path, tmp_path: Path) -> None:
+    override = 'train_dataloader.dataset.pipeline.1.num_classes=20'
     options = ConfigOptions(tiny_segmentor, [*SMALL, override], tmp_path / 'work', from_scratch=True)
-    assert 'pipeline.1: num_labels is 20, and the label files of ADE20KDataset have 150 classes' in _mistake(options)
+    assert 'pipeline.1: num_classes is 20, and the segmentation maps of ADE20KDataset have 150 classes' in _mistake(
+        options
+    )
 
 
 def test_pictures_of_another_kind_and_missing_folders(tiny_segmentor: Path, ade_root: Path, tmp_path: Path) -> None:
@@ -246,7 +249,7 @@ def test_pictures_of_another_kind_and_missing_folders(tiny_segmentor: Path, ade_
 def test_label_files_need_the_metric_that_writes_them(tiny_config: Path, tmp_path: Path) -> None:
     options = ConfigOptions(tiny_config, work_dir=tmp_path / 'work')
     train(options)
-    with pytest.raises(ValueError, match=r'Label files are written by .*SegmentationMetric.* CocoMetric'):
-        evaluate(options, EvaluationOptions(tmp_path / 'work', label_dir=tmp_path / 'labels'))
+    with pytest.raises(ValueError, match=r'Segmentation maps are written by .*SegmentationMetric.* CocoMetric'):
+        evaluate(options, EvaluationOptions(tmp_path / 'work', map_dir=tmp_path / 'segmentation_maps'))
     with pytest.raises(ValueError, match='Test-time augmentation needs tta_model and tta_pipeline'):
         evaluate(options, EvaluationOptions(tmp_path / 'work', tta=True))

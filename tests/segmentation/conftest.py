@@ -45,9 +45,9 @@ def build_segmentor():
     """Build a segmentor of a type with a test_cfg; the same weights every time."""
     init_default_scope('mmseg')
 
-    def build(kind: str = 'BandedEncoderDecoder', continue_edges: bool = True, **test_cfg):
+    def build(kind: str = 'TiledEncoderDecoder', continue_edges: bool = True, **test_cfg):
         torch.manual_seed(0)
-        own = dict(continue_edges=continue_edges) if kind == 'BandedEncoderDecoder' else {}
+        own = dict(continue_edges=continue_edges) if kind == 'TiledEncoderDecoder' else {}
         test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
         model = MODELS.build(dict(type=kind, **copy.deepcopy(MODEL), **own, test_cfg=test_cfg))
         # Loud features, so that the classes differ from place to place.

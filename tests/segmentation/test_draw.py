@@ -19,15 +19,15 @@ PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 CLASSES = ('wall', 'sky', 'tree')
 
 
-def test_colours_of_labels_and_black_for_none() -> None:
-    labels = np.array([[0, 2], [1, 255]], np.uint8)
-    assert colour_map(labels, PALETTE).tolist() == [[[255, 0, 0], [0, 0, 255]], [[0, 255, 0], [0, 0, 0]]]
+def test_colours_of_classes_and_black_for_none() -> None:
+    seg_map = np.array([[0, 2], [1, 255]], np.uint8)
+    assert colour_map(seg_map, PALETTE).tolist() == [[[255, 0, 0], [0, 0, 255]], [[0, 255, 0], [0, 0, 0]]]
 
 
 def test_overlay_mixes_and_leaves_what_has_no_class() -> None:
     image = np.full((2, 2, 3), 100, np.uint8)
-    labels = np.array([[0, 0], [1, 255]], np.uint8)
-    mixed = overlay(image, labels, PALETTE)
+    seg_map = np.array([[0, 0], [1, 255]], np.uint8)
+    mixed = overlay(image, seg_map, PALETTE)
     assert mixed[1, 1].tolist() == [100, 100, 100]
     expected = (1 - OPACITY) * 100 + OPACITY * np.array([0, 255, 0])
     assert np.abs(mixed[1, 0] - expected).max() <= 1
@@ -36,10 +36,10 @@ def test_overlay_mixes_and_leaves_what_has_no_class() -> None:
 
 @pytest.mark.parametrize('size', [(40, 30), (480, 640)])
 def test_legend_is_beside_the_picture_and_names_what_is_there(size: tuple[int, int]) -> None:
-    labels = np.zeros(size, np.uint8)
-    labels[: size[0] // 4] = 2
-    image = colour_map(labels, PALETTE)
-    drawn = with_legend(image, labels, CLASSES, PALETTE)
+    seg_map = np.zeros(size, np.uint8)
+    seg_map[: size[0] // 4] = 2
+    image = colour_map(seg_map, PALETTE)
+    drawn = with_legend(image, seg_map, CLASSES, PALETTE)
     assert np.array_equal(drawn[: size[0], : size[1]], image), 'the picture keeps its pixels'
     panel = drawn[:, size[1] :].reshape(-1, 3)
     seen = {tuple(colour) for colour in panel.tolist()}
@@ -48,16 +48,16 @@ def test_legend_is_beside_the_picture_and_names_what_is_there(size: tuple[int, i
 
 
 def test_legend_of_many_classes_goes_on_in_another_column() -> None:
-    labels = np.arange(100, dtype=np.uint8).repeat(10).reshape(10, 100)
+    seg_map = np.arange(100, dtype=np.uint8).repeat(10).reshape(10, 100)
     palette = [(index, 255 - index, 7) for index in range(100)]
-    drawn = with_legend(colour_map(labels, palette), labels, [f'class {index}' for index in range(100)], palette)
+    drawn = with_legend(colour_map(seg_map, palette), seg_map, [f'class {index}' for index in range(100)], palette)
     seen = {tuple(colour) for colour in drawn[:, 100:].reshape(-1, 3).tolist()}
     assert seen.issuperset(palette)
 
 
 def test_nothing_recognised_is_still_a_picture() -> None:
-    labels = np.full((50, 50), 255, np.uint8)
-    assert with_legend(colour_map(labels, PALETTE), labels, CLASSES, PALETTE).shape[1] > 50
+    seg_map = np.full((50, 50), 255, np.uint8)
+    assert with_legend(colour_map(seg_map, PALETTE), seg_map, CLASSES, PALETTE).shape[1] > 50
 
 
 def test_comparison_has_both_sides_enlarged() -> None:

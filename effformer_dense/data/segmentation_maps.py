@@ -1,4 +1,4 @@
-"""Label PNGs of semantic segmentation: one channel, one small integer per pixel. Reading them with clear errors."""
+"""Segmentation maps: one channel, one small integer per pixel. Reading them with clear errors."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from .pictures import truncation
 UNLABELLED = 255  # what mmseg ignores, after label 0 has been taken away where a data set has it
 
 
-def read_labels(path: str | Path) -> np.ndarray:
-    """Labels as they stand in the file.
+def read_segmentation_map(path: str | Path) -> np.ndarray:
+    """A segmentation map as it stands in the file.
 
     Returns:
         (H, W) int32.
 
     Raises:
-        ValueError: missing, truncated, not decodable, or a picture with colours instead of labels.
+        ValueError: missing, truncated, not decodable, or a picture with colours instead of classes.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f'{path}: cannot be read ({error.strerror}). Every picture needs its label file.') from error
+        raise ValueError(
+            f'{path}: cannot be read ({error.strerror}). Every picture needs its segmentation map.'
+        ) from error
     reason = truncation(data)
     if reason:
         raise ValueError(f'{path}: {reason}. Replace it.')
     try:
         image = Image.open(io.BytesIO(data))
-        labels = np.asarray(image)
+        seg_map = np.asarray(image)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
         raise ValueError(f'{path}: no picture that Pillow can decode. Replace it.') from error
-    if labels.ndim != 2 or image.mode == 'F':
+    if seg_map.ndim != 2 or image.mode == 'F':
         raise ValueError(
-            f'{path}: a picture of mode {image.mode}, with colours or fractions; labels are one channel of integers. '
-            'For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the full one; '
-            'coloured labels must first be turned into indices.'
+            f'{path}: a picture of mode {image.mode}, with colours or fractions; a segmentation map is one channel '
+            'of integers. For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the '
+            'full one; coloured maps must first be turned into indices.'
         )
-    return labels.astype(np.int32) // _grey_scale(data)
+    return seg_map.astype(np.int32) // _grey_scale(data)
 
 
 def _grey_scale(data: bytes) -> int:
@@ -50,20 +52,20 @@ def _grey_scale(data: bytes) -> int:
     return {2: 85, 4: 17}.get(data[24], 1) if is_grey_png else 1
 
 
-def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_label: int) -> None:
-    """Every label means a class or, as the data set has it, nothing.
+def check_segmentation_map(path: str | Path, seg_map: np.ndarray, num_classes: int, first_label: int) -> None:
+    """Every value means a class or, as the data set has it, nothing.
 
     Args:
         path: named in the error.
-        labels: (H, W), as in the file.
-        num_labels: number of classes that the file can name.
+        seg_map: (H, W), as in the file.
+        num_classes: number of classes that the file can name.
         first_label: 1 where 0 means unlabelled, as in ADE20K; 0 where 255 does.
 
     Raises:
         ValueError: a value that means nothing.
     """
-    last = num_labels - 1 + first_label
-    wrong = labels[(labels > last) & ((labels != UNLABELLED) | (first_label == 1))]
+    last = num_classes - 1 + first_label
+    wrong = seg_map[(seg_map > last) & ((seg_map != UNLABELLED) | (first_label == 1))]
     if wrong.size:
         nothing = 0 if first_label else UNLABELLED
         raise ValueError(
@@ -73,49 +75,50 @@ def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_la
         )
 
 
-def read_labels_of(
-    picture: str | Path, size: tuple[int, int] | None, path: str | Path, num_labels: int | None, first_label: int
+def read_segmentation_map_of(
+    picture: str | Path, size: tuple[int, int] | None, path: str | Path, num_classes: int | None, first_label: int
 ) -> np.ndarray:
-    """Labels of a picture, checked against it.
+    """Segmentation map of a picture, checked against it.
 
     Args:
         picture: named in the error.
         size: (height, width) of the picture; None before it is loaded.
-        path: its label file.
-        num_labels: as in :func:`check_labels`; None if nobody knows.
+        path: its segmentation map.
+        num_classes: as in :func:`check_segmentation_map`; None if nobody knows.
         first_label: as there.
 
     Returns:
         (H, W) int32, as in the file.
 
     Raises:
-        ValueError: see :func:`read_labels` and :func:`check_labels`; or the file has another size than the picture.
+        ValueError: see :func:`read_segmentation_map` and :func:`check_segmentation_map`; or its size is not the
+            picture's.
     """
-    labels = read_labels(path)
-    if size is not None and labels.shape != tuple(size):
+    seg_map = read_segmentation_map(path)
+    if size is not None and seg_map.shape != tuple(size):
         raise ValueError(
-            f'{path} is {labels.shape[1]} x {labels.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
-            'Picture and labels must have one size; do both come from the same release?'
+            f'{path} is {seg_map.shape[1]} x {seg_map.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
+            'Both must have one size; do both come from the same release?'
         )
-    if num_labels is not None:
-        check_labels(path, labels, num_labels, first_label)
-    return labels
+    if num_classes is not None:
+        check_segmentation_map(path, seg_map, num_classes, first_label)
+    return seg_map
 
 
-def to_class_indices(labels: np.ndarray, first_label: int) -> np.ndarray:
+def to_class_indices(seg_map: np.ndarray, first_label: int) -> np.ndarray:
     """Classes counted from 0, unlabelled pixels 255: (H, W) uint8.
 
     Args:
-        labels: (H, W) that passed :func:`check_labels`.
+        seg_map: (H, W) that passed :func:`check_segmentation_map`.
         first_label: as there.
     """
     if first_label == 0:
-        return labels.astype(np.uint8)
-    return np.where(labels == 0, UNLABELLED, labels - 1).astype(np.uint8)
+        return seg_map.astype(np.uint8)
+    return np.where(seg_map == 0, UNLABELLED, seg_map - 1).astype(np.uint8)
 
 
-def to_file_labels(indices: np.ndarray, dataset_meta: dict[str, Any]) -> np.ndarray:
-    """Class indices as label files of the data set number them: (H, W) uint8.
+def to_segmentation_map(indices: np.ndarray, dataset_meta: dict[str, Any]) -> np.ndarray:
+    """Class indices as segmentation maps of the data set number them: (H, W) uint8.
 
     Args:
         indices: (H, W), classes counted from 0.
@@ -125,7 +128,7 @@ def to_file_labels(indices: np.ndarray, dataset_meta: dict[str, Any]) -> np.ndar
 
 
 def file_numbers(dataset_meta: dict[str, Any]) -> np.ndarray:
-    """(256,) uint8: for every class index its number in label files."""
+    """(256,) uint8: for every class index its number in segmentation maps."""
     indices = np.arange(256)
     for old, new in (dataset_meta.get('label_map') or {}).items():
         if new != UNLABELLED:

@@ -1,7 +1,7 @@
-"""Logits of a large picture, computed and resized in bands of rows so that they never exist all at once.
+"""Logits of a large picture, computed and resized in tiles of whole rows so that they never exist all at once.
 
-150 classes at 4000 x 3000 px are 7 GB of logits; the labels they end in are 12 million bytes. Both halves of the way
-there go from the top of the picture to its bottom: :func:`sliding_window_bands` averages overlapping windows and hands
+150 classes at 4000 x 3000 px are 7 GB of logits; the classes they end in are 12 million bytes. Both halves of the way
+there go from the top of the picture to its bottom: :func:`sliding_window_tiles` averages overlapping windows and hands
 out rows as soon as no later window touches them, and :class:`RowResizer` interpolates the rows that it has been given.
 """
 
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from ..backbones.base import MIN_SIDE_PX
 from ..variants import choice_error
 
-#: Elements of a strip of resized logits: 128 MiB in float32.
-MAX_STRIP_ELEMENTS = 2**25
+#: Elements of a tile of resized logits: 128 MiB in float32.
+MAX_TILE_ELEMENTS = 2**25
 
 
 MODES = ('whole', 'slide')
@@ -63,12 +63,12 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
     return [max(min(index * stride + window, length) - window, 0) for index in range(count)]
 
 
-def sliding_window_bands(
+def sliding_window_tiles(
     images: Tensor, predict: Callable[[Tensor], Tensor], window: tuple[int, int], stride: tuple[int, int]
 ) -> Iterator[Tensor]:
-    """Logits averaged over overlapping windows, in bands of rows from the top.
+    """Logits averaged over overlapping windows, in tiles of whole rows from the top.
 
-    Only the rows of one row of windows are held at a time, and handed out in strips.
+    Only the rows of one row of windows are held at a time, and handed out in tiles.
 
     Args:
         images: (B, 3, H, W).
@@ -94,7 +94,7 @@ def sliding_window_bands(
             sums[..., left : left + window_width] += logits
         count = next_top - top
         covered = rows_covered[top:next_top, None] * columns_covered  # (count, W)
-        step = max(1, MAX_STRIP_ELEMENTS // sums[:, :, 0].numel())
+        step = max(1, MAX_TILE_ELEMENTS // sums[:, :, 0].numel())
         for first in range(0, count, step):
             last = min(first + step, count)
             yield sums[:, :, first:last] / covered[first:last]
@@ -146,33 +146,33 @@ class RowResizer:
             rows: (C, n, w), directly below those of the last call.
 
         Yields:
-            First row and strip (C, m, W) of the output.
+            First row and tile (C, m, W) of the output.
         """
         self._rows = rows if self._rows is None else torch.cat([self._rows, rows], dim=1)  # (C, n, w)
         known = self._first + self._rows.shape[1]
         ready = int(torch.searchsorted(self._lower, torch.tensor(known)))  # rows below `known` are here
-        step = max(1, MAX_STRIP_ELEMENTS // (rows.shape[0] * self.target[1]))
+        step = max(1, MAX_TILE_ELEMENTS // (rows.shape[0] * self.target[1]))
         for start in range(self._done, ready, step):
-            yield start, self._strip(start, min(start + step, ready))
+            yield start, self._tile(start, min(start + step, ready))
         self._done = ready
         first_needed = min(int(self._upper[ready]) if ready < self.target[0] else known, known)
         kept = self._rows[:, first_needed - self._first :]
         self._rows = kept.clone() if kept.shape[1] else None  # a slice would keep all rows alive
         self._first = first_needed
 
-    def _strip(self, start: int, stop: int) -> Tensor:
+    def _tile(self, start: int, stop: int) -> Tensor:
         if self.size[0] == self.target[0]:
-            strip = self._rows[:, start - self._first : stop - self._first]
+            tile = self._rows[:, start - self._first : stop - self._first]
         else:
             upper, lower = (
                 self._rows[:, places[start:stop].to(self._rows.device) - self._first]
                 for places in (self._upper, self._lower)
             )
-            strip = torch.lerp(upper, lower, self._weight[start:stop, None].to(upper))
+            tile = torch.lerp(upper, lower, self._weight[start:stop, None].to(upper))
         if self.size[1] == self.target[1]:
-            return strip
+            return tile
         size = (stop - start, self.target[1])
-        return F.interpolate(strip[None], size=size, mode='bilinear', align_corners=self.align_corners)[0]
+        return F.interpolate(tile[None], size=size, mode='bilinear', align_corners=self.align_corners)[0]
 
 
 def _source_places(length: int, target: int, align_corners: bool) -> Tensor:

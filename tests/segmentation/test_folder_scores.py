@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effformer_dense.segmentation.label_folders import ade20k_classes, read_class_names, score_folders
+from effformer_dense.segmentation.folder_scores import ade20k_classes, read_class_names, score_folders
 from tests.helpers import PROJECT_ROOT
 
 CLASSES = ['wall', 'sky', 'tree', 'car']
 
 
-def _write(folder: Path, name: str, labels: np.ndarray) -> None:
+def _write(folder: Path, name: str, seg_map: np.ndarray) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(labels.astype(np.uint8)).save(folder / name)
+    Image.fromarray(seg_map.astype(np.uint8)).save(folder / name)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_extra_predictions_are_told_and_not_scored(folders: tuple[Path, Path]) -
 
 
 @pytest.mark.parametrize(
-    ('labels', 'message'),
+    ('seg_map', 'message'),
     [
         (np.full((23, 31), 5), r'b\.png: label 5 in 713 pixels; labels go from 1 to 4'),
         (np.ones((31, 23)), r'b\.png is 23 x 31 px, its annotation .*b\.png 31 x 23 px'),
@@ -118,8 +118,8 @@ def test_extra_predictions_are_told_and_not_scored(folders: tuple[Path, Path]) -
     ],
 )
 @pytest.mark.parametrize('side', [0, 1])
-def test_wrong_files_are_refused_on_both_sides(side: int, labels: np.ndarray, message: str, folders) -> None:
-    _write(folders[side], 'b.png', labels)
+def test_wrong_files_are_refused_on_both_sides(side: int, seg_map: np.ndarray, message: str, folders) -> None:
+    _write(folders[side], 'b.png', seg_map)
     if 'annotation' in message and side:
         message = r'b\.png is 31 x 23 px, its annotation .*b\.png 23 x 31 px'
     with pytest.raises(ValueError, match=message):

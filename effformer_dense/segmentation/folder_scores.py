@@ -1,6 +1,6 @@
-"""Scoring a folder of label PNGs against a folder of annotations, without any model.
+"""Scoring a folder of segmentation maps against a folder of annotations, without any model.
 
-Labels begin at 1 on both sides, as in ADE20K's SceneParsing benchmark; 0 in an annotation is unlabelled.
+Classes begin at 1 on both sides, as in ADE20K's SceneParsing benchmark; 0 in an annotation is unlabelled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from ..data.labels import check_labels, read_labels
+from ..data.segmentation_maps import check_segmentation_map, read_segmentation_map
 from ..files import names_below
 from .scores import PixelCounts, Scores
 
@@ -127,7 +127,7 @@ def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
 
 def _other_files(folder: Path) -> str:
     kinds = sorted({p.suffix for p in folder.rglob('*') if p.is_file()} - {'.png'})
-    return f'It holds files of kind {", ".join(kinds)}; label files are .png. ' if kinds else ''
+    return f'It holds files of kind {", ".join(kinds)}; segmentation maps are .png. ' if kinds else ''
 
 
 @dataclass(frozen=True)
@@ -140,15 +140,15 @@ class _Comparison:
 
 
 def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, zero_based: bool) -> _Comparison:
-    prediction, annotation = read_labels(prediction_file), read_labels(annotation_file)
+    prediction, annotation = read_segmentation_map(prediction_file), read_segmentation_map(annotation_file)
     if prediction.shape != annotation.shape:
-        sizes = [f'{labels.shape[1]} x {labels.shape[0]}' for labels in (prediction, annotation)]
+        sizes = [f'{seg_map.shape[1]} x {seg_map.shape[0]}' for seg_map in (prediction, annotation)]
         raise ValueError(
             f'{prediction_file} is {sizes[0]} px, its annotation {annotation_file} {sizes[1]} px. Predictions must '
-            'have the size of the picture: enlarge the scores of the classes, not the labels, before choosing the best.'
+            'have the size of the picture: enlarge the logits, then take the best class.'
         )
-    check_labels(annotation_file, annotation, num_classes, FIRST_LABEL)
-    check_labels(prediction_file, prediction, num_classes, 0 if zero_based else FIRST_LABEL)
+    check_segmentation_map(annotation_file, annotation, num_classes, FIRST_LABEL)
+    check_segmentation_map(prediction_file, prediction, num_classes, 0 if zero_based else FIRST_LABEL)
     labelled = annotation > 0
     if not zero_based:
         _check_no_zeros(prediction_file, prediction[labelled])

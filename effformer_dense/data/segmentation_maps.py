@@ -71,7 +71,8 @@ def check_segmentation_map(path: str | Path, seg_map: np.ndarray, num_classes: i
         raise ValueError(
             f'{path}: label {int(wrong.max())} in {wrong.size:,} pixels; labels go from {first_label} to {last}, and '
             f'{nothing} is unlabelled. Mend the file; or name other classes, with metainfo.classes and '
-            'reduce_zero_label (True where the first class is 1) of a data set, with --classes of tools/eval_ade20k.py.'
+            'reduce_zero_label (True where the first class is 1) of a data set, with --classes and --first-class of '
+            'tools/eval_ade20k.py.'
         )
 
 

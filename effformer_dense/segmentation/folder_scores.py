@@ -1,6 +1,6 @@
 """Scoring a folder of segmentation maps against a folder of annotations, without any model.
 
-Classes begin at 1 on both sides, as in ADE20K's SceneParsing benchmark; 0 in an annotation is unlabelled.
+Classes begin at 1 on both sides, as in ADE20K's SceneParsing benchmark, unless another numbering is named.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.progress import track
 
-from ..data.segmentation_maps import check_segmentation_map, read_segmentation_map
+from ..data.segmentation_maps import UNLABELLED, check_segmentation_map, read_segmentation_map
 from ..files import names_below
+from .numbering import Fits, Numbering, check_numbering, fits_of, total_fits
 from .scores import PixelCounts, Scores
-
-FIRST_LABEL = 1
-
-#: If so many more of the annotated pixels are right under another numbering, chance is no explanation.
-SUSPICIOUS_GAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,40 +33,43 @@ class FolderScores:
 
 
 def score_folders(
-    predictions: Path, annotations: Path, classes: Sequence[str], zero_based_predictions: bool = False
+    predictions: Path, annotations: Path, classes: Sequence[str], numbering: Numbering | None = None
 ) -> FolderScores:
     """Scores of the predictions of all annotated pictures.
 
     Args:
         predictions: folder of PNGs with the names of the annotations.
         annotations: folder of PNGs, searched to the bottom.
-        classes: names, in the order of their labels.
-        zero_based_predictions: predictions are numbered from 0.
+        classes: names, in the order of their numbers in the files.
+        numbering: of the first class on both sides; None for 1 unless the files speak against it.
 
     Raises:
-        ValueError: no classes, an empty or missing folder, predictions that are missing or numbered otherwise than
-            said, or a file with colours, of another size, or with labels that no class has.
+        ValueError: no classes, an empty or missing folder, predictions that are missing, folders that are numbered
+            otherwise than said, or a file with colours, of another size, or with numbers that no class has.
     """
     if not classes:
-        raise ValueError('The list of classes is empty: one name per line is expected, in the order of the labels.')
+        raise ValueError('The list of classes is empty: one name per line is expected, in the order of their numbers.')
     names, extra = _names(predictions, annotations)
+    taken = numbering or Numbering()
 
     def compare(name: str) -> _Comparison:
-        return _compare(predictions / name, annotations / name, len(classes), zero_based_predictions)
+        return _compare(predictions / name, annotations / name, len(classes), taken)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(track(pool.map(compare, names), total=len(names), description='Scoring', transient=True))
-    if zero_based_predictions and not any(result.has_zero for result in results):
-        raise ValueError(
-            f'None of the {len(names)} predictions in {predictions} holds a 0, so they seem to be numbered from 1: '
-            'leave --zero-based-predictions out.'
+    zeros = {predictions / name: one.zeros for name, one in zip(names, results, strict=True) if one.zeros}
+    notes = check_numbering(numbering, total_fits(result.fits for result in results), zeros)
+    both_zero = sum(result.both_zero for result in results)
+    if numbering is None and both_zero:
+        notes.append(
+            f'0 stands in {both_zero:,} pixels of both predictions and annotations, taken as unlabelled and not '
+            f'scored. If it is the first class: {Numbering(0, 0).option}.'
         )
-    counts = PixelCounts.total((result.counts for result in results), len(classes))
-    labels = range(FIRST_LABEL, len(classes) + FIRST_LABEL)
-    notes = _numbering_notes(counts, sum(result.correct_if_shifted for result in results))
     if extra:
         notes.append(f'{len(extra)} predictions have no annotation and were not scored: {", ".join(extra[:3])}')
-    return FolderScores(Scores(classes, labels, counts, len(names)), notes)
+    counts = PixelCounts.total((result.counts for result in results), len(classes))
+    numbers = range(taken.annotations, len(classes) + taken.annotations)
+    return FolderScores(Scores(classes, numbers, counts, len(names)), notes)
 
 
 def read_class_names(path: Path) -> list[str]:
@@ -132,14 +130,22 @@ def _other_files(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """One picture: its counts, and signs of another numbering."""
+    """One picture: its counts, and signs of another numbering.
+
+    Attributes:
+        counts: under the numbering that was taken.
+        fits: under all that are possible.
+        zeros: annotated pixels predicted as 0 although classes are counted from 1.
+        both_zero: pixels that are 0 on both sides although classes are counted from 1.
+    """
 
     counts: PixelCounts
-    correct_if_shifted: int  # pixels that are right if predictions are numbered from 0
-    has_zero: bool
+    fits: Fits
+    zeros: int
+    both_zero: int
 
 
-def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, zero_based: bool) -> _Comparison:
+def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, numbering: Numbering) -> _Comparison:
     prediction, annotation = read_segmentation_map(prediction_file), read_segmentation_map(annotation_file)
     if prediction.shape != annotation.shape:
         sizes = [f'{seg_map.shape[1]} x {seg_map.shape[0]}' for seg_map in (prediction, annotation)]
@@ -147,33 +153,22 @@ def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, zer
             f'{prediction_file} is {sizes[0]} px, its annotation {annotation_file} {sizes[1]} px. Predictions must '
             'have the size of the picture: enlarge the logits, then take the best class.'
         )
-    check_segmentation_map(annotation_file, annotation, num_classes, FIRST_LABEL)
-    check_segmentation_map(prediction_file, prediction, num_classes, 0 if zero_based else FIRST_LABEL)
-    labelled = annotation > 0
-    if not zero_based:
-        _check_no_zeros(prediction_file, prediction[labelled])
-    shifted = int((prediction + FIRST_LABEL == annotation)[labelled].sum())
-    indices = prediction if zero_based else prediction - FIRST_LABEL
-    counts = PixelCounts.of_picture(indices, annotation - FIRST_LABEL, num_classes)
-    return _Comparison(counts, shifted, has_zero=bool((prediction == 0).any()))
-
-
-def _check_no_zeros(path: Path, labelled: np.ndarray) -> None:
-    """Every pixel that counts must be predicted as something; zeros mostly mean that classes were counted from 0."""
-    zeros = int((labelled == 0).sum())
-    if zeros:
+    check_segmentation_map(annotation_file, annotation, num_classes, numbering.annotations)
+    check_segmentation_map(prediction_file, prediction, num_classes, numbering.predictions)
+    labelled = annotation != numbering.unlabelled
+    missing = int((prediction[labelled] == UNLABELLED).sum()) if numbering.predictions == 0 else 0
+    if missing:
         raise ValueError(
-            f'{path}: label 0 in {zeros:,} annotated pixels; labels go from 1 upwards. Are the two folders swapped? If '
-            'these predictions count the classes from 0: --zero-based-predictions.'
+            f'{prediction_file}: label {UNLABELLED}, which is no class, in {missing:,} annotated pixels. Every pixel '
+            'that is scored needs a class. Are the two folders swapped?'
         )
-
-
-def _numbering_notes(counts: PixelCounts, correct_if_shifted: int) -> list[str]:
-    """A note if the predictions fit much better when they are read as numbered from 0."""
-    right, total = int(counts.correct.sum()), int(counts.annotated.sum())
-    if correct_if_shifted - right < SUSPICIOUS_GAIN * total:
-        return []
-    return [
-        f'ATTENTION: {right / total:.1%} of the pixels are right as they stand, {correct_if_shifted / total:.1%} if '
-        'the predictions are numbered from 0. If they are: --zero-based-predictions.'
-    ]
+    from_one = numbering.predictions == 1
+    counts = PixelCounts.of_picture(
+        prediction - numbering.predictions, annotation - numbering.annotations, num_classes
+    )  # what is unlabelled becomes -1 or stays 255, and both are no class
+    return _Comparison(
+        counts,
+        fits_of(prediction, annotation, num_classes),
+        zeros=int((prediction[labelled] == 0).sum()) if from_one else 0,
+        both_zero=int((prediction[~labelled] == 0).sum()) if from_one and numbering.annotations == 1 else 0,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from effformer_dense.segmentation.folder_scores import ade20k_classes, read_class_names, score_folders
+from effformer_dense.segmentation.numbering import Numbering
 from tests.helpers import PROJECT_ROOT
 
 CLASSES = ['wall', 'sky', 'tree', 'car']
@@ -37,20 +39,29 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return predictions, annotations
 
 
-def _independent_miou(predictions: Path, annotations: Path) -> float:
-    """From sets of pixels, class by class over everything."""
+def _independent_miou(
+    predictions: Path, annotations: Path, first_annotated: int = 1, first_predicted: int = 1, classes: int = 150
+) -> float:
+    """From pairs of pixels, class by class over everything."""
+    unlabelled = 0 if first_annotated == 1 else 255
     pixels = []
     for path in annotations.rglob('*.png'):
-        annotation = np.asarray(Image.open(path)).ravel()
-        prediction = np.asarray(Image.open(predictions / path.relative_to(annotations))).ravel()
-        pixels += [(p, a) for p, a in zip(prediction.tolist(), annotation.tolist(), strict=True) if a != 0]
+        annotation = np.asarray(Image.open(path)).ravel().tolist()
+        prediction = np.asarray(Image.open(predictions / path.relative_to(annotations))).ravel().tolist()
+        pairs = zip(prediction, annotation, strict=True)
+        pixels += [(p - first_predicted, a - first_annotated) for p, a in pairs if a != unlabelled]
     ious = []
-    for label in range(1, 151):
-        both = sum(p == a == label for p, a in pixels)
-        either = sum(label in pair for pair in pixels)
+    for index in range(classes):
+        both = sum(p == a == index for p, a in pixels)
+        either = sum(index in pair for pair in pixels)
         if either:
             ious.append(both / either)
     return sum(ious) / len(ious)
+
+
+def _change(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    for path in folder.rglob('*.png'):
+        _write(folder, path.relative_to(folder).as_posix(), change(np.asarray(Image.open(path)).astype(int)))
 
 
 def test_score_is_that_of_an_independent_count(folders: tuple[Path, Path]) -> None:
@@ -63,26 +74,86 @@ def test_score_is_that_of_an_independent_count(folders: tuple[Path, Path]) -> No
 def test_predictions_from_zero_only_when_said(folders: tuple[Path, Path]) -> None:
     predictions, annotations = folders
     expected = score_folders(predictions, annotations, CLASSES).scores.summary()
-    for path in predictions.rglob('*.png'):
-        _write(predictions, path.relative_to(predictions).as_posix(), np.asarray(Image.open(path)) - 1)
-    with pytest.raises(ValueError, match=r'\.png: label 0 in \d+ annotated pixels; .* --zero-based-predictions'):
-        score_folders(predictions, annotations, CLASSES)
-    assert score_folders(predictions, annotations, CLASSES, zero_based_predictions=True).scores.summary() == expected
-
-
-def test_other_numbering_is_noticed_where_no_label_gives_it_away(folders: tuple[Path, Path]) -> None:
-    predictions, annotations = folders
+    _change(predictions, lambda seg_map: seg_map - 1)
     with pytest.raises(
-        ValueError, match=r'None of the 3 predictions .* holds a 0, .* leave --zero-based-predictions out'
+        ValueError, match=r'\.png: label 0 in \d+ annotated pixels; .* right then\): --first-class 1 0\.'
     ):
-        score_folders(predictions, annotations, CLASSES, zero_based_predictions=True)
-    for path in annotations.rglob('*.png'):  # no wall (1) anywhere, so that numbers from 0 begin with 1
-        name = path.relative_to(annotations).as_posix()
-        annotation = np.where(np.asarray(Image.open(path)) == 1, 0, np.asarray(Image.open(path)))
+        score_folders(predictions, annotations, CLASSES)
+    result = score_folders(predictions, annotations, CLASSES, Numbering(1, 0))
+    assert result.scores.summary() == expected and result.notes == []
+    assert expected['mIoU'] == pytest.approx(_independent_miou(predictions, annotations, 1, 0), abs=1e-12)
+
+
+@pytest.fixture
+def from_zero(tmp_path: Path) -> tuple[Path, Path]:
+    """Both folders count the four classes from 0; 255 is unlabelled."""
+    rng = np.random.default_rng(1)
+    predictions, annotations = tmp_path / 'predictions', tmp_path / 'annotations'
+    for name in ('a.png', 'b.png'):
+        annotation = rng.integers(0, 4, (23, 31))
+        guess = np.where(rng.random(annotation.shape) < 0.3, annotation, rng.integers(0, 4, annotation.shape))
+        annotation[:3] = 255
         _write(annotations, name, annotation)
-        _write(predictions, name, np.where(annotation == 0, 1, annotation - 1))
-    (note,) = score_folders(predictions, annotations, CLASSES).notes
-    assert note.startswith('ATTENTION: 0.0% of the pixels are right as they stand, 100.0% if')
+        _write(predictions, name, guess)
+    return predictions, annotations
+
+
+def test_both_folders_from_zero(from_zero: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match=r'label 255 in 93 pixels; labels go from 1 to 4, .* --first-class'):
+        score_folders(*from_zero, CLASSES)
+    result = score_folders(*from_zero, CLASSES, Numbering(0, 0))
+    expected = _independent_miou(*from_zero, 0, 0)
+    assert result.scores.summary()['mIoU'] == pytest.approx(expected, abs=1e-12)
+    assert list(result.scores.labels) == [0, 1, 2, 3]
+
+
+def test_both_folders_from_zero_without_unlabelled_pixels(from_zero: tuple[Path, Path]) -> None:
+    """Nothing but zeros gives the numbering away: the advice must not shift one side alone."""
+    _change(from_zero[1], lambda seg_map: np.where(seg_map == 255, 0, seg_map))
+    right = _independent_miou(*from_zero, 0, 0)
+    shifted = _independent_miou(*from_zero, 1, 0)
+    assert right > shifted + 0.1
+    with pytest.raises(ValueError, match=r'If both folders count the classes from 0 \(4\d\.\d% .*: --first-class 0\.'):
+        score_folders(*from_zero, CLASSES)
+    scores = score_folders(*from_zero, CLASSES, Numbering(0, 0)).scores
+    assert scores.summary()['mIoU'] == pytest.approx(right, abs=1e-12)
+    (note,) = score_folders(*from_zero, CLASSES, Numbering(1, 0)).notes
+    assert note.startswith('ATTENTION: ') and note.endswith('--first-class 0.')
+
+
+def test_zeros_that_could_be_a_class_are_told(from_zero: tuple[Path, Path]) -> None:
+    """A perfect prediction from 0 has zeros in no pixel that counts from 1."""
+    predictions, annotations = from_zero
+    _change(annotations, lambda seg_map: np.where(seg_map == 255, 0, seg_map))
+    shutil.rmtree(predictions)
+    shutil.copytree(annotations, predictions)
+    zeros = sum(int((np.asarray(Image.open(path)) == 0).sum()) for path in annotations.glob('*.png'))
+    (note,) = score_folders(*from_zero, CLASSES).notes
+    assert note.startswith(f'0 stands in {zeros:,} pixels of both') and note.endswith('first class: --first-class 0.')
+    assert score_folders(*from_zero, CLASSES, Numbering(1, 1)).notes == []
+
+
+def test_annotated_pixels_without_a_class_are_refused(from_zero: tuple[Path, Path]) -> None:
+    predictions, annotations = from_zero
+    with pytest.raises(ValueError, match=r'label 255, which is no class, in 93 annotated .* two folders swapped'):
+        score_folders(annotations, predictions, CLASSES, Numbering(0, 0))
+
+
+def test_sides_that_cannot_match_are_refused(folders: tuple[Path, Path]) -> None:
+    """Numbers say nothing here, but under another numbering every pixel is right."""
+    predictions, annotations = folders
+    _change(annotations, lambda seg_map: np.where(seg_map == 1, 0, seg_map))  # the first class is nowhere
+    for path in annotations.rglob('*.png'):
+        annotation = np.asarray(Image.open(path))
+        _write(predictions, path.relative_to(annotations).as_posix(), np.where(annotation == 0, 1, annotation - 1))
+    with pytest.raises(
+        ValueError, match=r'^0\.0% of the .* predictions from 0 \(100\.0% .*: --first-class 1 0\. .* 1\.$'
+    ):
+        score_folders(predictions, annotations, CLASSES)
+    (note,) = score_folders(predictions, annotations, CLASSES, Numbering(1, 1)).notes
+    assert note.startswith('ATTENTION: 0.0% of the annotated pixels are right as they stand. If annotations count')
+    result = score_folders(predictions, annotations, CLASSES, Numbering(1, 0))
+    assert result.scores.summary()['aAcc'] == 1 and result.notes == []
 
 
 def test_hidden_files_are_none(folders: tuple[Path, Path]) -> None:

@@ -134,15 +134,6 @@ def test_the_registered_name_is_found_without_importing_the_class(tmp_path: Path
     assert done.stdout.splitlines()[-1:] == ['EfficientFormerV2'], done.stderr
 
 
-def test_import_without_mmengine_says_what_to_install() -> None:
-    import subprocess
-    import sys
-
-    script = 'import sys; sys.modules["mmengine"] = None; import effformer_dense'
-    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, cwd=PROJECT_ROOT)
-    assert '`pip install onedl-mmengine`' in done.stderr
-
-
 def test_backbones_need_nothing_but_torch_and_mmengine() -> None:
     import subprocess
     import sys

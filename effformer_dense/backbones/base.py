@@ -72,6 +72,9 @@ class DenseBackbone(BaseModule):
     #: in place; set by :mod:`effformer_dense.checkpoint`, so that the backbones need not know file layouts.
     state_dict_adapter: ClassVar[Callable[[DenseBackbone, dict, str], None] | None] = None
 
+    #: Context in which ``init_cfg`` is carried out; set there too, so that its files are read without running anything.
+    reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
+
     def __init__(
         self,
         variant: Variant,
@@ -137,6 +140,11 @@ class DenseBackbone(BaseModule):
                 output = x.contiguous() if on_cpu else x
                 outputs.append(self.out_norms[str(index)](output) if self.out_norms else output)
         return tuple(outputs)
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says; what is in a file that it names is never run."""
+        with type(self).reading():
+            super().init_weights()
 
     def train(self, mode: bool = True) -> DenseBackbone:
         """Set training mode; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation mode."""

@@ -1,6 +1,6 @@
 """Reading and converting weights: file layouts, reports of what was loaded, names of the hub.
 
-Importing it teaches the backbones the layouts, and MMEngine the names and reading that runs nothing.
+Importing it teaches the backbones the layouts and reading that runs nothing, and MMEngine the names.
 """
 
 from ..backbones.base import DenseBackbone
@@ -9,13 +9,14 @@ from .convert import Conversion, convert, convert_file
 from .export import from_native
 from .hub import fetch_huggingface, fetch_timm
 from .layouts import Layout, backbone_prefixes, detect_layout, identify_variant, to_native
-from .loaders import register
+from .loaders import register_names, safe_loaders, use_safe_loaders
 from .read import read_file
 from .report import LoadReport, load_report
 from .unwrap import find_backbone, take, weights_in
 
 DenseBackbone.state_dict_adapter = staticmethod(adapt_state_dict)
-register()
+DenseBackbone.reading = staticmethod(safe_loaders)
+register_names()
 
 __all__ = [
     'Conversion',
@@ -34,7 +35,9 @@ __all__ = [
     'load_report',
     'match',
     'read_file',
+    'safe_loaders',
     'take',
     'to_native',
+    'use_safe_loaders',
     'weights_in',
 ]

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backbones import EfficientFormerV1, EfficientFormerV2
+from ..backbones.efficientformer_v1 import EfficientFormerV1
+from ..backbones.efficientformer_v2 import EfficientFormerV2
 from ..files import write_atomically
 from ..variants import Variant, choice_error
 from .export import fresh_norm, from_native

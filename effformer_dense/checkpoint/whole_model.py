@@ -10,6 +10,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from .layouts import backbone_prefixes
+from .loaders import safe_loaders
 from .report import load_report
 from .unwrap import weights_in
 
@@ -34,7 +35,7 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
-    """Checkpoint as MMEngine reads it, on the CPU.
+    """Checkpoint as MMEngine names it, on the CPU, read without running anything in it.
 
     Args:
         path: a file, or a URL that MMEngine understands.
@@ -42,7 +43,8 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     Raises:
         ValueError, FileNotFoundError: see :mod:`.loaders`; or the file is no checkpoint.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    with safe_loaders():
+        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint.')
     return checkpoint

@@ -18,6 +18,7 @@ from mmengine.structures import BaseDataElement
 from rich.progress import track
 from torch import nn
 
+from ..checkpoint.loaders import safe_loaders
 from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..config.datasets import datasets_of
 from ..config.load import ConfigOptions
@@ -89,6 +90,7 @@ class Predictor:
         return self.model.test_step(batch)[0]
 
 
+@safe_loaders()
 def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     """Run a model over pictures.
 

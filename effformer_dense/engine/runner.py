@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
+from ..checkpoint.loaders import safe_loaders
 from ..checkpoint.whole_model import check_start, find_checkpoint, load_weights
 from ..config.datasets import dataset_nodes, datasets_of
 from ..config.load import ConfigOptions
@@ -60,6 +61,7 @@ def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Conf
     return cfg
 
 
+@safe_loaders()
 def train(options: ConfigOptions, resume: str | None = None) -> Path:
     """Train, evaluating as the config says.
 
@@ -93,6 +95,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     return Path(cfg.work_dir)
 
 
+@safe_loaders()
 def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str, float]:
     """Evaluate a checkpoint on the test split.
 

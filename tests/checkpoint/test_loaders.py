@@ -13,10 +13,17 @@ import torch
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 
-from effformer_dense.checkpoint import fetch_huggingface
-from effformer_dense.checkpoint.loaders import fetch_url
+from effformer_dense.checkpoint import fetch_huggingface, safe_loaders
+from effformer_dense.checkpoint.loaders import fetch_url, register_names
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS
 from tests.helpers import build, randomise
+
+
+@pytest.fixture
+def safely() -> Iterator[None]:
+    """MMEngine reads as our tools do."""
+    with safe_loaders():
+        yield
 
 
 @pytest.mark.parametrize('file', ['model.safetensors', 'pytorch_model.bin'])
@@ -66,7 +73,7 @@ def test_weights_from_a_url(suffix: str, server: str, offline: Path, tmp_path: P
     assert fetch_url(f'{server}/weights{suffix}').is_file()  # kept
 
 
-def test_files_of_one_name_at_two_places_stay_apart(server: str, offline: Path, tmp_path: Path) -> None:
+def test_files_of_one_name_at_two_places_stay_apart(server: str, offline: Path, safely: None, tmp_path: Path) -> None:
     for place in ('a', 'b'):
         (tmp_path / 'www' / place).mkdir()
         save_file({place: torch.ones(1)}, tmp_path / 'www' / place / 'model.safetensors')
@@ -74,13 +81,13 @@ def test_files_of_one_name_at_two_places_stay_apart(server: str, offline: Path, 
         assert list(CheckpointLoader.load_checkpoint(f'{server}/{place}/model.safetensors')) == [place]
 
 
-def test_a_url_that_is_not_there(server: str, offline: Path) -> None:
+def test_a_url_that_is_not_there(server: str, offline: Path, safely: None) -> None:
     with pytest.raises(FileNotFoundError, match=r'gone\.pth could not be downloaded \(HTTP Error 404.*name that file'):
         CheckpointLoader.load_checkpoint(f'{server}/gone.pth')
     assert not list((offline / 'torch' / 'checkpoints').iterdir())
 
 
-def test_a_path_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_with_a_tilde(safely: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('HOME', str(tmp_path))
     torch.save({'a': torch.ones(1)}, tmp_path / 'weights.pth')
     assert list(CheckpointLoader.load_checkpoint('~/weights.pth')) == ['a']
@@ -89,9 +96,44 @@ def test_a_path_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize('map_location', [None, 'cpu', torch.device('cpu'), lambda storage, _: storage], ids=str)
-def test_any_map_location(map_location: object, tmp_path: Path) -> None:
+def test_any_map_location(map_location: object, safely: None, tmp_path: Path) -> None:
     save_file({'a': torch.ones(1)}, tmp_path / 'weights.safetensors')
     torch.save({'a': torch.ones(1)}, tmp_path / 'weights.pth')
     for name in ('weights.safetensors', 'weights.pth'):
         loaded = CheckpointLoader.load_checkpoint(str(tmp_path / name), map_location=map_location)
         assert loaded['a'].device.type == 'cpu'
+
+
+def _loader(source: str) -> object:
+    return CheckpointLoader._get_checkpoint_loader(source)
+
+
+SOURCES = ('weights.pth', 'http://host/weights.pth', 'https://host/weights.pth', 's3://bucket/weights.pth')
+
+
+def test_safe_loaders_are_there_for_a_block_only() -> None:
+    before = [_loader(source) for source in SOURCES]
+    with pytest.raises(KeyError), safe_loaders():
+        within = [_loader(source) for source in SOURCES]
+        with safe_loaders():
+            pass
+        assert [_loader(source) for source in SOURCES] == within
+        raise KeyError
+    assert [_loader(source) for source in SOURCES] == before
+    assert {loader.__module__ for loader in before} == {'mmengine.runner.checkpoint'}
+    assert {loader.__module__ for loader in within} == {'effformer_dense.checkpoint.loaders'}
+
+
+def test_object_stores_are_refused(safely: None) -> None:
+    for source in ('s3://bucket/weights.pth', 'cluster:petrel://bucket/weights.pth', 'pavi://weights'):
+        with pytest.raises(ValueError, match=f'{source} would be read by MMEngine in a way that runs'):
+            CheckpointLoader.load_checkpoint(source)
+
+
+def test_names_that_somebody_else_has_taught_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    schemes = {name: loader for name, loader in CheckpointLoader._schemes.items() if name != 'timm://'}
+    theirs = schemes['hf://'] = lambda filename, map_location=None: {}
+    monkeypatch.setattr(CheckpointLoader, '_schemes', schemes)
+    register_names()
+    assert _loader('hf://owner/name') is theirs
+    assert _loader('timm://name').__module__ == 'effformer_dense.checkpoint.loaders'

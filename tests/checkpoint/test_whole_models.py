@@ -15,7 +15,7 @@ from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from effformer_dense.checkpoint import Layout, convert, from_native
+from effformer_dense.checkpoint import Layout, convert, from_native, safe_loaders
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 from tests.golden import weights
 from tests.helpers import GOLDEN, PROJECT_ROOT, build, randomise
@@ -111,7 +111,8 @@ def test_init_detector_and_load_from_take_the_file_as_it_is(suffix: str, tmp_pat
         assert torch.equal(detector.backbone.stem.conv1.conv.weight, backbone['stem.conv1.conv.weight'])
     else:
         save_file({key: value.contiguous() for key, value in state.items()}, path)
-    load_checkpoint(model, str(path), map_location='cpu', strict=True)
+    with safe_loaders():
+        load_checkpoint(model, str(path), map_location='cpu', strict=True)
     assert torch.equal(model.backbone.stem.conv1.conv.weight, backbone['stem.conv1.conv.weight'])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from effformer_dense.variants import ALL_VARIANTS, Variant
 
 from .golden import weights
 from .helpers import GOLDEN, SHARED, variant_id
+
+
+def pytest_configure() -> None:
+    """Under pytest-xdist every worker computes on one core, and so do the processes that its tests start."""
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        torch.set_num_threads(1)
+        os.environ['OMP_NUM_THREADS'] = '1'
 
 
 @pytest.fixture(params=ALL_VARIANTS, ids=variant_id)

@@ -94,7 +94,7 @@ def test_nothing_of_size_queries_by_keys_is_held(train: bool) -> None:
         out = _run(attend, tensors, mixes, (40, 40), 1, 'bicubic', 40)
         if train:
             out.sum().backward()
-    assert largest.numel <= 40 * 1600 * HEADS * 2 < HEADS * 1600**2 / 10
+    assert largest.numel == 40 * 1600 * HEADS, 'the scores of one chunk of 40 queries'
 
 
 @pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
@@ -103,7 +103,7 @@ def test_chunk_argument_changes_no_feature_and_no_gradient(row: Variant, mode: s
     whole = randomise(build(row, bias_resize=mode, attention_chunk=10**6, norm_eval=True, drop_path_rate=0.0)).train()
     parts = build(row, bias_resize=mode, attention_chunk=5, norm_eval=True, drop_path_rate=0.0).train()
     parts.load_state_dict(whole.state_dict())
-    images = torch.randn(2, 3, 131, 200)
+    images = torch.randn(2, 3, 97, 131)
     for net in (whole.double(), parts.double()):
         sum(feature.square().mean() for feature in net(images.double())).backward()
     for (name, p), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
@@ -113,10 +113,12 @@ def test_chunk_argument_changes_no_feature_and_no_gradient(row: Variant, mode: s
             torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.bfloat16, 2e-2), (torch.float16, 2.5e-3)])
 @pytest.mark.parametrize('talking', [False, True])
-def test_half_precision_operands_give_half_precision_and_right_gradients(dtype: torch.dtype, talking: bool) -> None:
-    """As under autocast: q, k, v in half precision, table and mixes in single."""
+def test_half_precision_operands_give_half_precision_and_right_gradients(
+    dtype: torch.dtype, tolerance: float, talking: bool
+) -> None:
+    """As under autocast: q, k, v in half precision, table and mixes in single. Half of the tolerance was seen."""
     tensors, mixes = _operands((6, 8), 1, 2, 'bicubic', talking)
     half = [t.to(dtype).requires_grad_() for t in tensors[:3]] + [tensors[3].clone().requires_grad_()]
     full = [t.detach().float().requires_grad_() for t in half]
@@ -124,12 +126,12 @@ def test_half_precision_operands_give_half_precision_and_right_gradients(dtype: 
         out = _run(attend, half, mixes, (6, 8), 1, 'bicubic', 11)
     expected = _run(_attend_whole, full, mixes, (6, 8), 1, 'bicubic')
     assert out.dtype == dtype
-    torch.testing.assert_close(out.float(), expected, atol=3e-2, rtol=3e-2)
+    assert (out.float() - expected).abs().max() < tolerance * expected.abs().max()
     out.float().square().mean().backward()
     expected.square().mean().backward()
     for a, b in zip(half, full, strict=True):
         assert a.grad.dtype == a.dtype
-        torch.testing.assert_close(a.grad.float(), b.grad, atol=float(b.grad.abs().max()) * 5e-2, rtol=0)
+        assert (a.grad.float() - b.grad).abs().max() < tolerance * b.grad.abs().max()
 
 
 @pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])

@@ -54,16 +54,16 @@ def test_gradient_by_finite_differences(training: bool) -> None:
     assert torch.autograd.gradcheck(lambda x, *_: batch_norm_gelu(norm, x), (x, norm.weight, norm.bias))
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_precision_maps_with_single_precision_norms(dtype: torch.dtype) -> None:
-    """As autocast has it."""
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.bfloat16, 8e-3), (torch.float16, 1.5e-3)])
+def test_half_precision_maps_with_single_precision_norms(dtype: torch.dtype, tolerance: float) -> None:
+    """As autocast has it. Half of the tolerance was seen."""
     norm = _norm(torch.float32)
     x, seed = torch.randn(2, 2, 5, 8, 8).to(dtype)
     found = _gradients(norm, x, seed, True)
     wanted = _gradients(_norm(torch.float32), x.float(), seed.float(), False)
     assert found[0].dtype == found[1].dtype == dtype
     for ours, exact in zip(found, wanted, strict=True):
-        assert (ours.float() - exact).abs().max() < 0.02 * exact.abs().max()
+        assert (ours.float() - exact).abs().max() < tolerance * exact.abs().max()
 
 
 def test_frozen_parameters_get_no_gradient() -> None:

@@ -43,7 +43,9 @@ def test_cases_are_all_combinations_with_timm_at_its_size() -> None:
 @pytest.mark.parametrize(('model', 'published'), [('v2_s0', 0.40), ('v1_l1', 1.3)])
 def test_operations_are_those_of_the_papers(model: str, published: float) -> None:
     """Table 1 of arXiv 2212.08059 and 2206.01191, at 224 px, the classifier left out."""
-    assert _count_flops(Case(model, 224, 224)) / 2e9 == pytest.approx(published, rel=0.03)
+    assert _count_flops(Case(model, 224, 224)) / 2e9 == pytest.approx(
+        published, rel=0.012
+    )  # 0.989 and 0.993 of it were seen
 
 
 def test_a_training_step_counts_as_three_forward_passes() -> None:
@@ -56,7 +58,9 @@ def test_chunks_count_as_the_whole() -> None:
     tokens, half, heads = 20 * 20, 20 * 20 * 4, 8
     scores = 4 * heads * tokens * tokens * (32 + 128 + 2 * heads) + heads * tokens * half * (16 + 64)
     linear = (_count_flops(Case('v2_s0', 32, 32)) / 2 - 4 * heads * (32 + 128 + 2 * heads) - heads * 4 * 80) * 400
-    assert _count_flops(Case('v2_s0', 640, 640)) / 2 == pytest.approx(linear + scores, rel=0.01)
+    assert _count_flops(Case('v2_s0', 640, 640)) / 2 == pytest.approx(
+        linear + scores, rel=0.003
+    )  # 0.998 of it was seen
 
 
 def test_figures_belong_together() -> None:

@@ -32,11 +32,11 @@ def test_self_attention_comes_back_exactly(mode: str) -> None:
     assert max(_deviations(V1_VARIANTS['l1'], mode)) < 1e-10
 
 
-@pytest.mark.parametrize(('mode', 'tolerance'), [('bicubic', 1e-3), ('bilinear', 1e-2)])
+@pytest.mark.parametrize(('mode', 'tolerance'), [('bicubic', 4e-4), ('bilinear', 4e-3)])
 def test_the_downsampling_comes_back_nearly(mode: str, tolerance: float) -> None:
     """V2's attention downsampling has a table of twice the grid: 14 points do not lie on 50 (49 steps are no multiple
     of 13), so values between points are interpolated twice. Stages before it are equal; the tables here are noise, the
-    worst case, and what deviates is stage 4: 2e-4 and 2e-3 of its standard deviation were seen."""
+    worst case, and what deviates is stage 4: 1.3e-4 and 1.4e-3 of its standard deviation were seen."""
     *before, last = _deviations(V2_VARIANTS['s0'], mode)
     assert max(before) < 1e-10
     assert 1e-6 < last < tolerance

@@ -14,7 +14,7 @@ from effformer_dense.config.nodes import walk
 from effformer_dense.engine.open import open_config
 from effformer_dense.preflight.arguments import check_arguments
 from effformer_dense.variants import Variant
-from tests.helpers import PROJECT_ROOT, build
+from tests.helpers import PROJECT_ROOT, build, variant_id
 
 CONFIGS = PROJECT_ROOT / 'configs'
 DEMO = CONFIGS / 'maskrcnn_v2_s0_shapes.py'
@@ -42,7 +42,9 @@ def test_every_config_opens_with_its_command_and_builds(path: Path) -> None:
     cfg = load_config(ConfigOptions(path, from_scratch=True))
     init_default_scope(cfg.default_scope)
     check_arguments(cfg)
-    assert sum(p.numel() for p in MODELS.build(cfg.model).parameters()) > 1e6
+    backbone = MODELS.build(cfg.model).backbone
+    assert f'_{variant_id(backbone.variant)}_' in path.name
+    assert tuple(cfg.model.neck.in_channels) == backbone.out_channels
 
 
 @pytest.mark.parametrize('family', ['maskrcnn_v2_l_coco', 'semfpn_v2_l_ade20k'])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -17,6 +18,7 @@ from effformer_dense.config.load import ConfigOptions, enter_scope, load_config
 from effformer_dense.data.coco_layout import ensure_coco_shapes
 from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.layouts import ADE20K
+from effformer_dense.data.pictures import read_picture
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.detection.checks import read_annotations
 from effformer_dense.preflight import data, model
@@ -223,7 +225,7 @@ def test_the_real_pictures_pass_with_the_published_config(coco_root: Path) -> No
 
 
 def test_pictures_of_every_kind_decode(tmp_path: Path) -> None:
-    """What the data sets' own loader makes of grey, alpha and 16-bit files: three channels, 8 bits."""
+    """Grey, alpha and 16-bit files: training's loader sees what inference's own reading of pictures gives."""
     from mmcv.transforms import LoadImageFromFile
 
     Image.new('L', (40, 40), 7).save(tmp_path / 'grey.png')
@@ -233,6 +235,7 @@ def test_pictures_of_every_kind_decode(tmp_path: Path) -> None:
         image = LoadImageFromFile()(dict(img_path=str(tmp_path / f'{name}.png')))['img']
         assert image.shape == (40, 40, 3) and image.dtype.name == 'uint8'
         assert image[0, 0, 0] == value
+        assert np.array_equal(image, read_picture(tmp_path / f'{name}.png'))
 
 
 def test_a_base_is_no_config_to_run() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -139,7 +138,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 def test_memory_does_not_hold_all_logits() -> None:
     """150 classes at 2048 x 4096 px are 4800 MiB of logits, and 1200 MiB before they are enlarged."""
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
     done = subprocess.run(
         [sys.executable, '-c', MEMORY_SCRIPT], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
     )

@@ -58,9 +58,9 @@ def _independent_scores(labels: Path, annotations: Path) -> dict[str, float]:
 
 
 def test_scores_are_those_of_the_saved_labels(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
-    labels = tmp_path / 'segmentation_maps'
+    maps = tmp_path / 'segmentation_maps'
     metrics = evaluate(trained, EvaluationOptions(trained.work_dir, tmp_path / 'shown', 2, map_dir=maps))
-    expected = _independent_scores(labels, ade_root / 'annotations' / 'validation')
+    expected = _independent_scores(maps, ade_root / 'annotations' / 'validation')
     assert metrics == pytest.approx(expected, abs=1e-12)
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 2
     table = json.loads((trained.work_dir / 'scores.json').read_text())
@@ -71,7 +71,7 @@ def test_scores_are_those_of_the_saved_labels(trained: ConfigOptions, ade_root: 
     assert table['classes'][149]['name'] == 'flag' and table['classes'][149]['annotated_px'] == 3 * 81
     assert table['num_classes_left_out'] == sum(row['IoU'] is None for row in table['classes']) > 100
     assert len(list(csv.DictReader((trained.work_dir / 'scores.csv').open()))) == 150
-    for path in _map_files(labels):
+    for path in _map_files(maps):
         image = Image.open(path)
         assert image.mode == 'L' and image.size == Image.open(ade_root / 'images/validation' / f'{path.stem}.jpg').size
         assert 1 <= np.asarray(image).min() and np.asarray(image).max() <= 150

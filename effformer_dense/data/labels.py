@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..errors import UserError
 from .pictures import truncation
 
 UNLABELLED = 255  # what mmseg ignores, after label 0 has been taken away where a data set has it
@@ -26,17 +27,17 @@ def read_labels(path: str | Path) -> np.ndarray:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f'{path}: cannot be read ({error.strerror}). Every picture needs its label file.') from error
+        raise UserError(f'{path}: cannot be read ({error.strerror}). Every picture needs its label file.') from error
     reason = truncation(data)
     if reason:
-        raise ValueError(f'{path}: {reason}. Replace it.')
+        raise UserError(f'{path}: {reason}. Replace it.')
     try:
         image = Image.open(io.BytesIO(data))
         labels = np.asarray(image)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
-        raise ValueError(f'{path}: no picture that Pillow can decode. Replace it.') from error
+        raise UserError(f'{path}: no picture that Pillow can decode. Replace it.') from error
     if labels.ndim != 2 or image.mode == 'F':
-        raise ValueError(
+        raise UserError(
             f'{path}: a picture of mode {image.mode}, with colours or fractions; labels are one channel of integers. '
             'For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the full one; '
             'coloured labels must first be turned into indices.'
@@ -66,7 +67,7 @@ def check_labels(path: str | Path, labels: np.ndarray, num_labels: int, first_la
     wrong = labels[(labels > last) & ((labels != UNLABELLED) | (first_label == 1))]
     if wrong.size:
         nothing = 0 if first_label else UNLABELLED
-        raise ValueError(
+        raise UserError(
             f'{path}: label {int(wrong.max())} in {wrong.size:,} pixels; labels go from {first_label} to {last}, and '
             f'{nothing} is unlabelled. Mend the file; or name other classes, with metainfo.classes and '
             'reduce_zero_label (True where the first class is 1) of a data set, with --classes of tools/eval_ade20k.py.'
@@ -93,7 +94,7 @@ def read_labels_of(
     """
     labels = read_labels(path)
     if size is not None and labels.shape != tuple(size):
-        raise ValueError(
+        raise UserError(
             f'{path} is {labels.shape[1]} x {labels.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
             'Picture and labels must have one size; do both come from the same release?'
         )

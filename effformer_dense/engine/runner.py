@@ -15,6 +15,7 @@ from ..config.datasets import dataset_nodes, datasets_of
 from ..config.load import ConfigOptions
 from ..config.nodes import walk
 from ..deploy.speed import speed_up
+from ..errors import UserError
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
 from ..preflight.run import check_config, check_run
@@ -79,7 +80,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     if resume is not None:
         checkpoint = find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume))
         if 'optimizer' not in load_weights(MODELS.build(cfg.model), checkpoint):
-            raise ValueError(
+            raise UserError(
                 f'{checkpoint} holds weights only, no state of a training to go on from. '
                 f'To start from its weights: --cfg-options load_from={checkpoint}'
             )
@@ -105,7 +106,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     """
     ignored = [option for option in options.cfg_options if option.startswith('test_dataloader.dataset.pipeline')]
     if evaluation.tta and ignored:
-        raise ValueError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
+        raise UserError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = prepare(options, ('test',))
     _check_outputs(cfg, evaluation)
@@ -140,7 +141,7 @@ def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
         check_output_dir(folder)
     label_dir = evaluation.label_dir
     if label_dir is not None and label_dir.is_dir() and any(label_dir.iterdir()):
-        raise ValueError(
+        raise UserError(
             f'{label_dir} is not empty: label files of several runs would mix, or take the place of annotations. '
             'Name a new folder for --save-labels.'
         )
@@ -172,7 +173,7 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[s
         if evaluation.label_dir is not None:
             metric['label_dir'] = str(evaluation.label_dir)
     if evaluation.label_dir is not None and not metrics:
-        raise ValueError(
+        raise UserError(
             f'Label files are written by test_evaluator=dict(type={SegmentationMetric.__name__!r}), for segmentors. '
             f'The config has {", ".join(str(node.get("type")) for _, node in walk(cfg.test_evaluator))}.'
         )
@@ -182,12 +183,12 @@ def _enable_tta(cfg: Config) -> None:
     """Test with the augmentations of the config."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
-        raise ValueError(
+        raise UserError(
             f'Test-time augmentation needs {" and ".join(missing)} in the config. For a segmentor, take both from '
             'configs/_base_/ade20k.py.'
         )
     if cfg.tta_model.type == 'SegTTAModel' and cfg.model.type == 'BandedEncoderDecoder':
-        raise ValueError(
+        raise UserError(
             "tta_model.type 'SegTTAModel' wants logits that BandedEncoderDecoder does not keep: 'MultiScaleFlipModel'."
         )
     cfg.test_dataloader.batch_size = 1

@@ -10,6 +10,7 @@ from ..config.datasets import DatasetView
 from ..config.nodes import walk
 from ..data.labels import first_label_of, read_labels_of
 from ..data.pictures import read_picture
+from ..errors import UserError
 from ..files import names_below
 
 #: How many pairs of a data set are opened; of all, only the names are looked at.
@@ -30,7 +31,7 @@ def check_label_files(dataset: DatasetView) -> None:
         stems = [name[: len(name) - len(suffix)] for name in names_below(pictures, suffix)]
     if not stems:
         other = sorted({p.suffix for p in pictures.rglob('*') if p.is_file()})
-        raise ValueError(
+        raise UserError(
             f'{listing or pictures} names no pictures *{suffix}; there are files of kind '
             f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set.'
         )
@@ -51,7 +52,7 @@ def check_no_orphans(labels: Path, label_suffix: str, stems: Sequence[str]) -> N
     orphans = sorted(set(found) - {f'{stem}{label_suffix}' for stem in stems})
     if orphans:
         some = ', '.join(orphans[:3]) + (', ...' if len(orphans) > 3 else '')
-        raise ValueError(
+        raise UserError(
             f'{len(orphans)} of {len(found)} label files in {labels} have no picture: {some}. Complete the pictures, '
             'or list the names that count in a text file: ann_file of the data set.'
         )
@@ -69,7 +70,7 @@ def check_num_labels(dataset: DatasetView, pipelines: Mapping[str, Any]) -> None
     for name, pipeline in pipelines.items():
         for path, step in walk(pipeline, name):
             if step.get('type') == 'LoadLabels' and step.get('num_labels') != count:
-                raise ValueError(
+                raise UserError(
                     f'{path}: num_labels is {step.get("num_labels")}, and the label files of {dataset.type} have '
                     f'{count} classes. Set it to {count}.'
                 )
@@ -92,7 +93,7 @@ def check_pairs(pairs: Sequence[tuple[Path, Path]], num_labels: int | None, firs
     absent = [path for pair in pairs for path in pair if not path.is_file()]
     if absent:
         names = ', '.join(map(str, absent[:3])) + (', ...' if len(absent) > 3 else '')
-        raise ValueError(
+        raise UserError(
             f'{len(pairs)} pictures in {pairs[0][0].parent} and their labels in {pairs[0][1].parent} belong together '
             f'by name; {len(absent)} files are missing: {names}. Complete the folders, or mend their names.'
         )

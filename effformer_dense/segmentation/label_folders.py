@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import track
 
 from ..data.labels import check_labels, read_labels
+from ..errors import MissingPackageError, UserError
 from ..files import names_below
 from .scores import PixelCounts, Scores
 
@@ -53,7 +54,7 @@ def score_folders(
             said, or a file with colours, of another size, or with labels that no class has.
     """
     if not classes:
-        raise ValueError('The list of classes is empty: one name per line is expected, in the order of the labels.')
+        raise UserError('The list of classes is empty: one name per line is expected, in the order of the labels.')
     names, extra = _names(predictions, annotations)
 
     def compare(name: str) -> _Comparison:
@@ -62,7 +63,7 @@ def score_folders(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(track(pool.map(compare, names), total=len(names), description='Scoring', transient=True))
     if zero_based_predictions and not any(result.has_zero for result in results):
-        raise ValueError(
+        raise UserError(
             f'None of the {len(names)} predictions in {predictions} holds a 0, so they seem to be numbered from 1: '
             'leave --zero-based-predictions out.'
         )
@@ -83,9 +84,9 @@ def read_class_names(path: Path) -> list[str]:
     try:
         names = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f'Class names {path} cannot be read: {error}') from error
+        raise UserError(f'Class names {path} cannot be read: {error}') from error
     if not names:
-        raise ValueError(f'{path} has no class names: one per line is expected, in the order of the labels.')
+        raise UserError(f'{path} has no class names: one per line is expected, in the order of the labels.')
     return names
 
 
@@ -98,7 +99,7 @@ def ade20k_classes() -> Sequence[str]:
     try:
         from mmseg.utils import ade_classes
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             'The names of the 150 classes come from mmsegmentation, which does not import here: '
             f'{error}. Install it, or name a file of class names: --classes FILE.'
         ) from error
@@ -109,16 +110,16 @@ def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
     """Names of the annotations, and of predictions without one."""
     for what, folder in (('predictions', predictions), ('annotations', annotations)):
         if folder.is_file():
-            raise ValueError(f'{folder} is a file; the folder of the {what} is expected.')
+            raise UserError(f'{folder} is a file; the folder of the {what} is expected.')
         if not folder.is_dir():
-            raise ValueError(f'The folder of {what}, {folder}, does not exist.')
+            raise UserError(f'The folder of {what}, {folder}, does not exist.')
     wanted, there = (names_below(folder, '.png') for folder in (annotations, predictions))
     if not wanted:
-        raise ValueError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
+        raise UserError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
     missing = sorted(set(wanted) - set(there))
     if missing:
         some = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
-        raise ValueError(
+        raise UserError(
             f'{len(missing)} of {len(wanted)} annotations have no prediction of their name in {predictions}: {some}. '
             f'{_other_files(predictions)}Predict them too, or put those that are to count into a folder of their own.'
         )
@@ -143,7 +144,7 @@ def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, zer
     prediction, annotation = read_labels(prediction_file), read_labels(annotation_file)
     if prediction.shape != annotation.shape:
         sizes = [f'{labels.shape[1]} x {labels.shape[0]}' for labels in (prediction, annotation)]
-        raise ValueError(
+        raise UserError(
             f'{prediction_file} is {sizes[0]} px, its annotation {annotation_file} {sizes[1]} px. Predictions must '
             'have the size of the picture: enlarge the scores of the classes, not the labels, before choosing the best.'
         )
@@ -162,7 +163,7 @@ def _check_no_zeros(path: Path, labelled: np.ndarray) -> None:
     """Every pixel that counts must be predicted as something; zeros mostly mean that classes were counted from 0."""
     zeros = int((labelled == 0).sum())
     if zeros:
-        raise ValueError(
+        raise UserError(
             f'{path}: label 0 in {zeros:,} annotated pixels; labels go from 1 upwards. Are the two folders swapped? If '
             'these predictions count the classes from 0: --zero-based-predictions.'
         )

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..data.labels import UNLABELLED, file_numbers, to_file_labels
+from ..errors import UserError
 from ..files import write_png
 from .report import score_lines, score_table, write_scores
 from .scores import PixelCounts, Scores
@@ -88,25 +89,25 @@ class SegmentationMetric(BaseMetric):
         name = f'{Path(source).stem}.png'
         other = self._pictures.setdefault(name, source)
         if other != source:
-            raise ValueError(f'{other} and {source} would both write {name}. Rename one, or save no labels.')
+            raise UserError(f'{other} and {source} would both write {name}. Rename one, or save no labels.')
         write_png(self.label_dir / name, to_file_labels(prediction, self.dataset_meta))
 
 
 def _annotation(sample: dict, shape: tuple[int, int], num_classes: int) -> np.ndarray:
     path = sample.get('seg_map_path') or sample.get('img_path')
     if 'gt_sem_seg' not in sample:
-        raise ValueError(
+        raise UserError(
             f'{path} comes without an annotation, so there is nothing to score. For pictures alone: tools/infer.py.'
         )
     annotation = _array(sample['gt_sem_seg'])
     if annotation.shape != shape:
-        raise ValueError(
+        raise UserError(
             f'The annotation {path} is {_size(annotation.shape)} px, the prediction {_size(shape)} px. Annotations '
             'must have the size of their pictures; in the test pipeline they are loaded after the picture is resized.'
         )
     wrong = annotation[(annotation >= num_classes) & (annotation != UNLABELLED)]
     if wrong.size:
-        raise ValueError(
+        raise UserError(
             f'The annotation {path} has class index {int(wrong.max())} in {wrong.size:,} pixels, and the data set has '
             f'{num_classes} classes. Mend the file, or set classes and reduce_zero_label of the data set.'
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.labels import to_file_labels
+from ..errors import UserError
 from ..files import write_png
 from .draw import colour_map, distinct_colours, overlay, with_legend
 
@@ -26,7 +27,7 @@ def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
     classes, palette = dataset_meta.get('classes') or (), dataset_meta.get('palette') or distinct_colours(needed)
     for what, there in (('classes', classes), ('palette', palette)):
         if len(there) < needed:
-            raise ValueError(
+            raise UserError(
                 f'{what} has {len(there)} entries, and the model predicts {needed} classes. Set metainfo.{what} of '
                 'the test data set, or use the config that the checkpoint was trained with.'
             )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.labels import UNLABELLED
+from ..errors import UserError
 from .bands import RowResizer, check_test_cfg, sliding_window_bands
 
 
@@ -44,7 +45,7 @@ class BandedEncoderDecoder(EncoderDecoder):
         self.test_cfg = self.test_cfg or ConfigDict(mode='whole')
         check_test_cfg(self.test_cfg)
         if self.out_channels > UNLABELLED:
-            raise ValueError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {self.out_channels} classes.')
+            raise UserError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {self.out_channels} classes.')
         strides = getattr(self.backbone, 'out_strides', (1,))  # other backbones do not tell
         self.side_multiple = strides[-1] if continue_edges else 1
 

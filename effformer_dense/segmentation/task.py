@@ -12,9 +12,9 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from ..config.datasets import DatasetView
+from ..errors import UserError, choice_error
 from ..files import write_png
 from ..tasks import ResultWriter, Task
-from ..variants import choice_error
 from .checks import check_label_files, check_num_labels
 from .draw import comparison
 from .results import drawable, write_segmentation
@@ -31,7 +31,7 @@ class Segmentation(Task):
         if 'img_path' not in dataset.folders:
             return
         if 'seg_map_path' not in dataset.folders:
-            raise ValueError(
+            raise UserError(
                 f'data_prefix of {dataset.type} has no folder of label files; expected: img_path and seg_map_path. '
                 'For pictures without labels: tools/infer.py.'
             )
@@ -40,7 +40,7 @@ class Segmentation(Task):
     def check_classes(self, dataset: DatasetView) -> None:
         """Label files are numbered by the classes of the data set's class; a config chooses among them."""
         if dataset.classes is None:
-            raise ValueError(
+            raise UserError(
                 f'The data set {dataset.type} has no list of classes. Name them: metainfo=dict(classes=[...]).'
             )
         unknown = [name for name in dataset.classes if name not in (dataset.file_classes or ())]

@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..errors import UserError
 from .segmentor import BandedEncoderDecoder, flip_axes, unpadded
 
 
@@ -32,7 +33,7 @@ class MultiScaleFlipModel(BaseTTAModel):
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
         super().__init__(module, data_preprocessor)
         if not isinstance(self.module, BandedEncoderDecoder):
-            raise ValueError(
+            raise UserError(
                 f'MultiScaleFlipModel needs a BandedEncoderDecoder; got {type(self.module).__name__}. Set model.type, '
                 'or use mmseg\'s tta_model=dict(type="SegTTAModel").'
             )
@@ -53,7 +54,7 @@ class MultiScaleFlipModel(BaseTTAModel):
             batch = self.module.data_preprocessor(augmented, False)
             count = len(batch['data_samples'])
             if count != 1:
-                raise ValueError(f'Test-time augmentation takes one picture at a time; got {count}: batch_size=1.')
+                raise UserError(f'Test-time augmentation takes one picture at a time; got {count}: batch_size=1.')
             sample = batch['data_samples'][0]
             first = first or sample
             total = self._add_probabilities(total, batch['inputs'], sample)

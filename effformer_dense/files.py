@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .errors import UserError
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it; parents are made.
@@ -52,6 +54,6 @@ def check_output_dir(path: Path) -> None:
     while not there.exists():
         there = there.parent
     if not there.is_dir():
-        raise ValueError(f'{path} cannot be a folder: {there} is a file. Name another place for the results.')
+        raise UserError(f'{path} cannot be a folder: {there} is a file. Name another place for the results.')
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f'{path} cannot be written: no permission in {there}. Name another place for the results.')
+        raise UserError(f'{path} cannot be written: no permission in {there}. Name another place for the results.')

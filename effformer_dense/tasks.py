@@ -15,7 +15,7 @@ from mmengine.visualization import Visualizer
 
 from .config.datasets import DatasetView
 from .config.registry import find_component
-from .variants import choice_error
+from .errors import UserError, choice_error
 
 
 class ResultWriter(ABC):
@@ -94,7 +94,7 @@ def task_of_model(model: Mapping[str, Any]) -> Task:
     task = task_of(find_component(MODELS, model.get('type')))
     if task is None:
         known = ' or '.join(f'{task.framework} ({task.name})' for task in all_tasks())
-        raise ValueError(
+        raise UserError(
             f'model.type {model.get("type")!r} is not built on {known}. Is custom_imports of the config complete?'
         )
     return task

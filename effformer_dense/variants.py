@@ -7,8 +7,6 @@ the published dense-prediction recipes.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Smallest side of a picture: what the stride of the last map leaves one value of.
@@ -88,11 +86,3 @@ V2_VARIANTS: dict[str, Variant] = {
 }
 
 ALL_VARIANTS: tuple[Variant, ...] = (*V1_VARIANTS.values(), *V2_VARIANTS.values())
-
-
-def choice_error(what: str, value: object, choices: Iterable[object]) -> ValueError:
-    """Error for a value outside ``choices``: names both, and the nearest choice if there is one."""
-    names = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(str(value).lower(), names, n=1)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
-    return ValueError(f'{what} must be one of {", ".join(names)}; got {value!r}.{hint}')

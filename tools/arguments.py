@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-
-PACKAGE = Path(__file__).resolve().parents[1] / 'effformer_dense'
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, default_config: Path | None = None) -> None:
@@ -108,37 +104,17 @@ def run(main: Callable[[], None]) -> None:
     """Call ``main``; a mistake that the package recognised is one message and exit status 2, no traceback."""
     try:
         main()
-    except (ValueError, FileNotFoundError, ImportError, NotImplementedError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in ('effformer_dense', 'torch', 'mmengine'):
-            sys.exit(f'{sys.executable} has no {error.name}. Set up with make setup, then: source .venv/bin/activate')
-        message = str(error) if _raised_by_package(error) else _from_worker(str(error))
-        if message is None:
+    except ModuleNotFoundError as error:
+        if error.name not in ('effformer_dense', 'torch', 'mmengine'):
+            raise
+        sys.exit(f'{sys.executable} has no {error.name}. Set up with make setup, then: source .venv/bin/activate')
+    except ValueError as error:
+        from effformer_dense.errors import UserError, message_of
+
+        if not isinstance(error, UserError):
             raise
         if os.environ.get('LOCAL_RANK', '0') == '0':
-            print(f'\nError: {message}', file=sys.stderr)
+            print(f'\nError: {message_of(error)}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _raised_by_package(error: BaseException | None) -> bool:
-    """Whether the package raised this error itself, also if a registry wrapped it on its way."""
-    while error is not None:
-        origin = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-        if origin.resolve().is_relative_to(PACKAGE):
-            return True
-        error = error.__context__
-    return False
-
-
-def _from_worker(text: str) -> str | None:
-    """What the package said in a process that loads data: torch hands its error over as text, traceback included."""
-    if not text.startswith('Caught '):
-        return None
-    frames = list(re.finditer(r'^  File "([^"]+)", line', text, flags=re.MULTILINE))
-    if not frames or not Path(frames[-1].group(1)).resolve().is_relative_to(PACKAGE):
-        return None
-    raised = re.search(
-        r'^(?:ValueError|FileNotFoundError): (.*)', text[frames[-1].start() :], flags=re.MULTILINE | re.DOTALL
-    )
-    return raised.group(1).strip() if raised else None

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..variants import MIN_SIDE_PX, Variant, choice_error
+from ..errors import UserError, choice_error
+from ..variants import MIN_SIDE_PX, Variant
 from .layers import Stem
 from .relpos import RESIZE_MODES
 
@@ -184,36 +185,36 @@ def _check_options(
 ) -> None:
     indices = list(out_indices)
     if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
-        raise ValueError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
+        raise UserError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
     if not isinstance(bias_grid, int) or bias_grid < 1:
-        raise ValueError(f'bias_grid must be a positive number of 1/32 cells (7 = 224 px); got {bias_grid!r}.')
+        raise UserError(f'bias_grid must be a positive number of 1/32 cells (7 = 224 px); got {bias_grid!r}.')
     if bias_resize not in RESIZE_MODES:
         raise choice_error('bias_resize', bias_resize, RESIZE_MODES)
     if not 0 <= drop_path_rate < 1:
-        raise ValueError(f'drop_path_rate must lie in [0, 1); got {drop_path_rate!r}.')
+        raise UserError(f'drop_path_rate must lie in [0, 1); got {drop_path_rate!r}.')
     if frozen_stages not in range(-1, 5):
-        raise ValueError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
+        raise UserError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
     if attention_chunk is not None and (not isinstance(attention_chunk, int) or attention_chunk < 1):
-        raise ValueError(
+        raise UserError(
             f'attention_chunk must be a positive number of queries, or None to choose one; got {attention_chunk!r}.'
         )
 
 
 def _check_images(images: Tensor) -> None:
     if images.dim() != 4 or images.shape[1] != 3:
-        raise ValueError(f'images must have shape (B, 3, H, W); got {tuple(images.shape)}.')
+        raise UserError(f'images must have shape (B, 3, H, W); got {tuple(images.shape)}.')
     if torch.jit.is_tracing() or torch.compiler.is_compiling():
         return
     if min(images.shape[2:]) < MIN_SIDE_PX:
         height, width = images.shape[2:]
-        raise ValueError(
+        raise UserError(
             f'Both sides must be at least {MIN_SIDE_PX} px; got height {height}, width {width}. '
             'Resize or pad the image before it reaches the backbone.'
         )
     # One pass over the pixels; elsewhere than on a CPU the answer would make the host wait for the device.
     if images.device.type == 'cpu' and not torch.isfinite(images.sum()) and not torch.isfinite(images).all():
         bad = int((~torch.isfinite(images)).sum())
-        raise ValueError(
+        raise UserError(
             f'images holds {bad} values that are NaN or infinite, of {images.numel()}. '
             'Check the pictures and the mean and std of the data preprocessor.'
         )

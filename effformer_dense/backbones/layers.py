@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..errors import UserError
 from .norm_gelu import activate, batch_norm_gelu, is_lean
 
 NORM_LAYERS: dict[str, type[nn.Module]] = {
@@ -34,7 +35,7 @@ def build_norm(num_channels: int, norm_cfg: dict) -> nn.Module:
     requires_grad = options.pop('requires_grad', True)
     layer = NORM_LAYERS.get(kind) or (MODELS.get(kind) if isinstance(kind, str) else None)
     if layer is None:
-        raise ValueError(
+        raise UserError(
             f'norm_cfg must name a norm layer in type: {", ".join(NORM_LAYERS)} '
             f'or one registered in MODELS; got {norm_cfg!r}.'
         )

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import UserError
+
 TABLE_MODES = ('bicubic', 'bilinear')
 RESIZE_MODES = (*TABLE_MODES, 'matrix')
 
@@ -249,7 +251,7 @@ def no_autocast(like: Tensor) -> AbstractContextManager:
 
 def _check_mode(mode: str) -> None:
     if mode not in TABLE_MODES:
-        raise ValueError(f'mode must be one of {", ".join(TABLE_MODES)}; got {mode!r}.')
+        raise UserError(f'mode must be one of {", ".join(TABLE_MODES)}; got {mode!r}.')
 
 
 def _absolute_offsets(length: int, stride: int, device: torch.device | None) -> Tensor:

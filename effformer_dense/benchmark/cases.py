@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ..variants import ALL_VARIANTS, Variant, choice_error
+from ..errors import UserError, choice_error
+from ..variants import ALL_VARIANTS, Variant
 
 MODES = ('eager', 'fused', 'compiled', 'fused+compiled')
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -119,18 +120,16 @@ def make_cases(
         _check_model(model)
     _check_device(str(options.get('device', 'cpu')))
     if options.get('train') and any(mode.startswith('fused') for mode in modes):
-        raise ValueError(
-            '--train measures training, and fused models are not for training: use --modes eager compiled.'
-        )
+        raise UserError('--train measures training, and fused models are not for training: use --modes eager compiled.')
     if options.get('train') and any(map(is_config, models)):
-        raise ValueError(
+        raise UserError(
             '--train measures backbones: name variants such as v2_s0. For a config, tools/train.py logs it.'
         )
     if options.get('with_cp') and not options.get('train'):
-        raise ValueError('--with-cp recomputes blocks in the backward pass: it needs --train.')
+        raise UserError('--with-cp recomputes blocks in the backward pass: it needs --train.')
     too_small = [size for size in sizes if min(size) < 32]
     if too_small:
-        raise ValueError(f'Both sides must be at least 32 px; got {too_small[0][0]}x{too_small[0][1]}.')
+        raise UserError(f'Both sides must be at least 32 px; got {too_small[0][0]}x{too_small[0][1]}.')
     cases = []
     for model in models:
         for size in sizes:
@@ -138,14 +137,14 @@ def make_cases(
                 cases.append(Case(model, *size, mode='eager', library='timm', **options))
             cases += [Case(model, *size, mode=mode, **options) for mode in modes]
     if against_timm and all(case.library != 'timm' for case in cases):
-        raise ValueError(f"--against timm compares variants at timm's {TIMM_SIDE_PX} px: add --sizes {TIMM_SIDE_PX}.")
+        raise UserError(f"--against timm compares variants at timm's {TIMM_SIDE_PX} px: add --sizes {TIMM_SIDE_PX}.")
     return cases
 
 
 def _check_model(model: str) -> None:
     if is_config(model):
         if not Path(model).is_file():
-            raise ValueError(f'Config {model} is not there.')
+            raise UserError(f'Config {model} is not there.')
     elif model not in variant_names():
         raise choice_error('model', model, [*variant_names(), 'a config (.py)'])
 
@@ -154,4 +153,4 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error
+        raise UserError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import UserError
 from ..mmcv_ops import extension, is_compiled
 from .measure import WARM_UP_STEPS
 
@@ -36,7 +37,7 @@ def compiled_ops() -> Ops:
         ValueError: mmcv is not compiled here.
     """
     if not is_compiled():
-        raise ValueError('mmcv is not compiled here, and there is nothing to compare with: MMCV=compiled make setup')
+        raise UserError('mmcv is not compiled here, and there is nothing to compare with: MMCV=compiled make setup')
     module = importlib.import_module('mmcv._ext')
     return {name: getattr(module, name) for name in extension.OPS}
 

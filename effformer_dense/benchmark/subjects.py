@@ -14,6 +14,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..deploy import fuse
+from ..errors import UserError
 from .cases import PRECISIONS, Case, is_config, variant_names
 
 
@@ -72,7 +73,7 @@ def _whole_model(config: str) -> nn.Module:
 
     cfg = open_config(ConfigOptions(Path(config), from_scratch=True))
     if not (cfg.get('model') or {}).get('backbone'):
-        raise ValueError(f'{config} has no model.backbone: tools/benchmark.py measures detectors and segmentors.')
+        raise UserError(f'{config} has no model.backbone: tools/benchmark.py measures detectors and segmentors.')
     return MODELS.build(cfg.model)
 
 

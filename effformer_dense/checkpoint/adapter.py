@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..backbones.base import DenseBackbone
+from ..errors import UserError
 from .layouts import identify_variant, to_native
 from .report import LoadReport, load_report
 from .unwrap import check_tensors, describe_rest, find_backbone, weights_in
@@ -47,7 +48,7 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
     found = find_backbone(weights)
     if found is None:
         if not any(key in weights for key in expected):
-            raise ValueError(_describe_foreign(weights, backbone))
+            raise UserError(_describe_foreign(weights, backbone))
         native, ignored = dict(weights), {}  # ours, and not all of it
     else:
         check_tensors(found.backbone)
@@ -55,7 +56,7 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
         ignored.update(describe_rest(found.rest))
     variant = identify_variant(native)
     if variant is not None and variant != backbone.variant:
-        raise ValueError(
+        raise UserError(
             f'These weights are of {variant.name}, and the backbone is {backbone.variant.name}. '
             f"Set arch='{variant.arch}' (type='EfficientFormerV{variant.generation}') or load the other file."
         )
@@ -65,7 +66,7 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
     report = load_report(native, expected, ignored)
     unexplained = [key for key in report.missing if not key.startswith('out_norms.')]  # ImageNet files have none
     if report.mismatched or report.unexpected or unexplained:
-        raise ValueError(f'Weights do not fit {backbone.variant.name}: {report.summary()}')
+        raise UserError(f'Weights do not fit {backbone.variant.name}: {report.summary()}')
     return native, report
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..backbones.efficientformer_v1 import EfficientFormerV1
 from ..backbones.efficientformer_v2 import EfficientFormerV2
 from ..files import write_atomically
-from ..variants import Variant, choice_error
+from ..variants import Variant
 from .export import fresh_norm, from_native
 from .layouts import Layout, detect_layout, identify_variant, to_native
 from .read import read_file
@@ -86,14 +86,14 @@ def convert_file(
     if destination.suffix not in SUFFIXES:
         raise choice_error('Ending of the converted file', destination.suffix or destination.name, SUFFIXES)
     if destination.exists() and destination.samefile(source):
-        raise ValueError(f'{destination} is the file to convert: write to another one.')
+        raise UserError(f'{destination} is the file to convert: write to another one.')
     content = read_file(source, trust=trust)
     try:
         if not isinstance(content, Mapping):
-            raise ValueError(f'it holds a {type(content).__name__}, not weights by name.')
+            raise UserError(f'it holds a {type(content).__name__}, not weights by name.')
         conversion = convert(content, target, prefix)
     except ValueError as error:
-        raise ValueError(f'{source}: {error}') from error
+        raise UserError(f'{source}: {error}') from error
     destination.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(destination, lambda scratch: _save(conversion, scratch, destination.suffix))
     return conversion
@@ -114,7 +114,7 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     if source is None:
         sample = ', '.join(list(weights)[:5])
         place = '' if prefix is None else f' under {prefix!r}'
-        raise ValueError(f'no EfficientFormer{place} among its {len(weights)} entries ({sample}, ...).')
+        raise UserError(f'no EfficientFormer{place} among its {len(weights)} entries ({sample}, ...).')
     check_tensors(found.backbone)
     native, ignored = to_native(found.backbone)
     variant = _checked_variant(native)
@@ -132,7 +132,7 @@ def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
     """Variant of weights that hold all of it and nothing else."""
     variant = identify_variant(native)
     if variant is None:
-        raise ValueError('its widths and depths are those of no published size of EfficientFormer.')
+        raise UserError('its widths and depths are those of no published size of EfficientFormer.')
     backbone = EfficientFormerV1 if variant.generation == 1 else EfficientFormerV2
     with torch.device('meta'):
         expected = backbone(arch=variant.arch, out_norm=any(key.startswith('out_norms.') for key in native))
@@ -140,7 +140,7 @@ def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
     # Fewer output norms than stages: out_indices.
     missing = [key for key in report.missing if not key.startswith('out_norms.')]
     if missing or report.unexpected or report.mismatched:
-        raise ValueError(f'it is no whole {variant.name}: {report.summary()}')
+        raise UserError(f'it is no whole {variant.name}: {report.summary()}')
     return variant
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..backbones.relpos import offset_index
+from ..errors import UserError
 from ..variants import Variant
 from .layouts import Layout
 from .rename import Rule, rename
@@ -73,7 +74,7 @@ def from_native(native: Mapping[str, Tensor], variant: Variant, layout: Layout) 
     if layout is Layout.NATIVE:
         return dict(native)
     if layout not in (Layout.OFFICIAL, Layout.TIMM):
-        raise ValueError(f'Weights are written in the layouts effformer_dense, timm and official; got {layout.value}.')
+        raise UserError(f'Weights are written in the layouts effformer_dense, timm and official; got {layout.value}.')
     timm = layout is Layout.TIMM
     rules = _TO_OFFICIAL if not timm else _TO_TIMM_V1 if variant.generation == 1 else _TO_TIMM_V2
     renamed: dict[str, Tensor] = {}

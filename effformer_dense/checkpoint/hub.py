@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ..variants import ALL_VARIANTS, choice_error
+from ..errors import MissingFileError, MissingPackageError, UserError, choice_error
+from ..variants import ALL_VARIANTS
 
 TIMM_SCHEME = 'timm://'
 HUGGING_FACE_SCHEME = 'hf://'
@@ -58,7 +59,7 @@ def fetch_huggingface(repository: str) -> Path:
         FileNotFoundError, ImportError: as :func:`fetch_timm`.
     """
     if not re.fullmatch(r'\w[\w.-]*/\w[\w.-]*', repository):
-        raise ValueError(
+        raise UserError(
             f'{HUGGING_FACE_SCHEME}{repository} must name a repository as OWNER/NAME, such as '
             f'{HUGGING_FACE_SCHEME}snap-research/efficientformer-l1-300.'
         )
@@ -71,7 +72,7 @@ def _download(source: str, repository: str, files: Sequence[str], way_out: str) 
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'{source} needs huggingface_hub and safetensors: pip install huggingface_hub safetensors'
         ) from error
     failures = []
@@ -81,7 +82,7 @@ def _download(source: str, repository: str, files: Sequence[str], way_out: str) 
         except Exception as error:  # the hub library passes on whatever its HTTP client raises
             failures.append(error)
     reasons = ', '.join(sorted({type(failure).__name__ for failure in failures}))
-    raise FileNotFoundError(
+    raise MissingFileError(
         f'{source} is not cached and could not be downloaded ({reasons}). Download '
         f'https://huggingface.co/{repository}/resolve/main/{files[0]} on a machine with network {way_out}'
     ) from failures[0]

@@ -12,6 +12,7 @@ from enum import Enum
 
 from torch import Tensor
 
+from ..errors import UserError
 from ..variants import ALL_VARIANTS, Variant
 from .huggingface import huggingface_to_native
 from .mmpretrain import mmpretrain_to_native
@@ -76,17 +77,17 @@ def to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
     layout = detect_layout(state_dict)
     if layout is None:
         sample = ', '.join(sorted(state_dict)[:5])
-        raise ValueError(
+        raise UserError(
             'These weights have no layout that effformer_dense knows '
             f'({", ".join(known.value for known in Layout)}). The first of {len(state_dict)} keys: {sample}.'
         )
     others = {other for marker, other in _MARKERS[:-1] if marker in state_dict} - {layout}
     if others:
         names = ' and '.join(sorted({layout.value, *(other.value for other in others)}))
-        raise ValueError(f'These weights are a mixture of the layouts {names}.')
+        raise UserError(f'These weights are a mixture of the layouts {names}.')
     native, ignored = _TO_NATIVE[layout](state_dict)
     if len(native) + len(ignored) < len(state_dict):
-        raise ValueError(_describe_doubles(state_dict, layout))
+        raise UserError(_describe_doubles(state_dict, layout))
     return native, ignored
 
 

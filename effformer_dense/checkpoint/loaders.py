@@ -19,6 +19,7 @@ import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.runner import CheckpointLoader
 
+from ..errors import MissingFileError
 from .hub import HUGGING_FACE_SCHEME, TIMM_SCHEME, fetch_huggingface, fetch_timm
 from .read import read_file
 
@@ -65,7 +66,7 @@ def fetch_url(url: str) -> Path:
     try:
         torch.hub.download_url_to_file(url, str(path), progress=True)
     except (URLError, OSError, ValueError) as error:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{url} could not be downloaded ({error}). '
             'Download it on a machine with network and name that file instead.'
         ) from error

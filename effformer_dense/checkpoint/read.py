@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import MissingFileError, UserError
+
 #: Largest pickle inside a torch file. It holds names and places of tensors, and MMEngine's logs.
 MAX_PICKLE_BYTES = 2**28
 _NOT_CHECKPOINTS = {
@@ -44,7 +46,7 @@ def read_file(path: Path | str, map_location: Any = 'cpu', trust: bool = False) 
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'{path} is no file.')
+        raise MissingFileError(f'{path} is no file.')
     with path.open('rb') as file:
         head = file.read(64)
     try:
@@ -57,11 +59,11 @@ def read_file(path: Path | str, map_location: Any = 'cpu', trust: bool = False) 
         _check_names(content)
         return content
     except _RefusedError as refusal:
-        raise ValueError(f'{path} {refusal}') from refusal
+        raise UserError(f'{path} {refusal}') from refusal
     except Exception as error:  # a broken file can fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         size = f'{path.stat().st_size:,} bytes'
-        raise ValueError(
+        raise UserError(
             f'{path} ({size}) is no readable checkpoint: {reason.rstrip(".")}. Copy or download it again.'
         ) from error
 

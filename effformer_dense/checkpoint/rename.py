@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
+from ..errors import UserError
+
 Rule = tuple[str, str | Callable[[re.Match], str]]
 
 #: MLPs of 1x1 convolutions, where the norms stand beside them; for the entries that :func:`is_conv_mlp` tells.
@@ -68,5 +70,5 @@ def square_table(table: Tensor, key: str) -> Tensor:
     """
     side = math.isqrt(table.shape[-1]) if table.dim() else 0
     if table.dim() != 2 or side == 0 or side * side != table.shape[-1]:
-        raise ValueError(f'{key}: a bias table must have shape (heads, R * R); got {tuple(table.shape)}.')
+        raise UserError(f'{key}: a bias table must have shape (heads, R * R); got {tuple(table.shape)}.')
     return table.reshape(table.shape[0], side, side)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from .layouts import backbone_prefixes
 
 #: Where programs keep the weights in their files. MMEngine and timm; the published code; lightning-like trainers.
@@ -51,17 +52,17 @@ def weights_in(content: Mapping[str, Any]) -> dict[str, Tensor]:
             break
         content = inner
     if len(content) > MAX_ENTRIES:
-        raise ValueError(f'There are {len(content):,} entries; networks have some hundreds.')
+        raise UserError(f'There are {len(content):,} entries; networks have some hundreds.')
     weights: dict[str, Tensor] = {}
     for key, value in content.items():
         if not isinstance(key, str):
-            raise ValueError(f'Entry {key!r} of the weights is named by a {type(key).__name__}, not by a text.')
+            raise UserError(f'Entry {key!r} of the weights is named by a {type(key).__name__}, not by a text.')
         name = _NAME_WRAPPERS.sub('', key)
         if name in weights:
-            raise ValueError(f'{key} is there twice, with and without the prefix of a wrapper (module., _orig_mod.).')
+            raise UserError(f'{key} is there twice, with and without the prefix of a wrapper (module., _orig_mod.).')
         weights[name] = value
     if not any(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f'No weights are there; the entries are {_sample(weights)}.')
+        raise UserError(f'No weights are there; the entries are {_sample(weights)}.')
     return weights
 
 
@@ -78,7 +79,7 @@ def find_backbone(weights: Mapping[str, Tensor]) -> Found | None:
         return None
     live = [prefix for prefix in prefixes if not _AVERAGE.search(prefix)] or prefixes
     if len(live) > 1:
-        raise ValueError(
+        raise UserError(
             f'There are {len(live)} backbones, under {", ".join(map(repr, live))}. '
             'Say which one: prefix=... in init_cfg, or --prefix of tools/convert_checkpoint.py.'
         )
@@ -105,18 +106,16 @@ def check_tensors(weights: Mapping[str, Any]) -> None:
     """
     for key, value in weights.items():
         if not isinstance(value, Tensor):
-            raise ValueError(f'{key} is a {type(value).__name__}, not a tensor.')
+            raise UserError(f'{key} is a {type(value).__name__}, not a tensor.')
         if value.layout is not torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
-            raise ValueError(f'{key} is no dense tensor of real numbers (layout {value.layout}, {value.dtype}).')
+            raise UserError(f'{key} is no dense tensor of real numbers (layout {value.layout}, {value.dtype}).')
         if _is_counter(key):
             continue
         if not value.is_floating_point():
-            raise ValueError(f'{key} holds {value.dtype}; weights must be floating-point numbers.')
+            raise UserError(f'{key} holds {value.dtype}; weights must be floating-point numbers.')
         if not torch.isfinite(value).all():
             bad = int((~torch.isfinite(value)).sum())
-            raise ValueError(
-                f'{key} holds {bad} values that are NaN or infinite: these weights come from a broken run.'
-            )
+            raise UserError(f'{key} holds {bad} values that are NaN or infinite: these weights come from a broken run.')
 
 
 def describe_rest(rest: Mapping[str, Tensor]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ..errors import UserError
 from .layouts import backbone_prefixes
 from .loaders import safe_loaders
 from .report import load_report
@@ -24,13 +25,13 @@ def find_checkpoint(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise ValueError(f'Checkpoint {path} does not exist. Name a .pth file or the work dir of a training.')
+        raise UserError(f'Checkpoint {path} does not exist. Name a .pth file or the work dir of a training.')
     pointer = path / 'last_checkpoint'  # written by MMEngine's CheckpointHook
     candidates = [Path(pointer.read_text().strip())] if pointer.is_file() else []
     candidates += [path / candidate.name for candidate in candidates]  # the work dir may have been moved
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
     if found is None:
-        raise ValueError(f'{path} holds no checkpoint (no last_checkpoint that names a file). Train first.')
+        raise UserError(f'{path} holds no checkpoint (no last_checkpoint that names a file). Train first.')
     return found
 
 
@@ -46,7 +47,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     with safe_loaders():
         checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint.')
+        raise UserError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint.')
     return checkpoint
 
 
@@ -62,10 +63,10 @@ def check_start(path: Path) -> None:
     try:
         places = backbone_prefixes(weights_in(checkpoint))
     except ValueError as error:
-        raise ValueError(f'{path}: {error}') from error
+        raise UserError(f'{path}: {error}') from error
     if places and 'backbone.' not in places:
         place = f'under {places[0]!r}' if places[0] else 'at the top'
-        raise ValueError(
+        raise UserError(
             f'{path} has a backbone {place}, and load_from takes whole detectors and segmentors, which have it under '
             f"'backbone.'. To start from it: --cfg-options model.backbone.init_cfg.checkpoint={path}"
         )
@@ -91,10 +92,10 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
         result = inner.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
         report = load_report(state_dict, inner.state_dict())
-        raise ValueError(f'{path} does not fit the config: {report.summary()}') from error
+        raise UserError(f'{path} does not fit the config: {report.summary()}') from error
     except ValueError as error:
-        raise ValueError(f'{path}: {error}') from error
+        raise UserError(f'{path}: {error}') from error
     if result.missing_keys or result.unexpected_keys:
         report = load_report(state_dict, inner.state_dict())
-        raise ValueError(f'{path} does not fit the config: {report.summary()} Use the config it was trained with.')
+        raise UserError(f'{path} does not fit the config: {report.summary()} Use the config it was trained with.')
     return checkpoint

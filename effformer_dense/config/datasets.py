@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ..errors import UserError
 from .registry import argument, find_component
 
 
@@ -102,7 +103,7 @@ def _classes(node: dict, own: Mapping[str, Any]) -> Sequence[str] | None:
     classes = (node.get('metainfo') or {}).get('classes')
     if isinstance(classes, str):
         if not Path(classes).is_file():
-            raise ValueError(
+            raise UserError(
                 f'metainfo.classes must be a list of names or a file of them; got {classes!r}: ({classes!r},)?'
             )
         return [line for line in Path(classes).read_text().splitlines() if line.strip()]

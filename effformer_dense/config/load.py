@@ -14,8 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from ..errors import UserError, choice_error
 from ..mmcv_ops import check_mmcv
-from ..variants import choice_error
 from .nodes import walk
 from .switches import (
     check_launcher,
@@ -80,7 +80,7 @@ def load_config(options: ConfigOptions) -> Config:
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, IndexError) as error:
-            raise ValueError(f'--cfg-options {key}={value!r} cannot be applied: {error}') from error
+            raise UserError(f'--cfg-options {key}={value!r} cannot be applied: {error}') from error
     _set_data_roots(cfg, options.data_root)
     _apply_switches(cfg, options)
     cfg.launcher = options.launcher
@@ -102,7 +102,7 @@ def _apply_switches(cfg: Config, options: ConfigOptions) -> None:
     if options.auto_scale_lr:
         enable_auto_scale_lr(cfg)
     if options.window_px is None and options.stride_px is not None:
-        raise ValueError(f'--stride-px {options.stride_px} is the step of a sliding window: add its size, --window-px.')
+        raise UserError(f'--stride-px {options.stride_px} is the step of a sliding window: add its size, --window-px.')
     if options.launcher == 'none':
         replace_sync_batch_norm(cfg)
     else:
@@ -116,12 +116,12 @@ def _read(path: Path) -> Config:
         names = [str(p) for folder in {path.parent, PROJECT_ROOT / 'configs'} for p in folder.glob('*.py')]
         near = difflib.get_close_matches(str(path), names, n=3, cutoff=0.5)
         hint = f' Close to it: {", ".join(near)}.' if near else ''
-        raise ValueError(f'Config {path} does not exist.{hint}')
+        raise UserError(f'Config {path} does not exist.{hint}')
     check_mmcv(announce=False)
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program: whatever it raises, it is the config's
-        raise ValueError(f'Config {path} cannot be read: {type(error).__name__}: {error}') from error
+        raise UserError(f'Config {path} cannot be read: {type(error).__name__}: {error}') from error
 
 
 def _known_keys() -> list[str]:
@@ -133,7 +133,7 @@ def _check_top_level_keys(cfg: Config) -> None:
     for key in cfg:
         near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.85)
         if near and near[0] != key:
-            raise ValueError(f'Config key {key!r} is read by nothing. Did you mean {near[0]!r}?')
+            raise UserError(f'Config key {key!r} is read by nothing. Did you mean {near[0]!r}?')
 
 
 def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     for override in overrides:
         if '=' not in override:
-            raise ValueError(f'--cfg-options takes KEY=VALUE; got {override!r}.')
+            raise UserError(f'--cfg-options takes KEY=VALUE; got {override!r}.')
     return parser.parse_args(['--cfg-options', *overrides]).cfg_options if overrides else {}
 
 
@@ -151,7 +151,7 @@ def _check_override(cfg: Config, key: str) -> None:
     first = parents[0] if parents else last
     if first not in (*_known_keys(), *_TTA_KEYS):
         if first in cfg:
-            raise ValueError(
+            raise UserError(
                 f'--cfg-options {key}: {first} is a variable of the config file, used up when the file was read. '
                 'Override the entry that it went into (below model, train_dataloader, ...), or set it in a config '
                 'of your own.'
@@ -180,7 +180,7 @@ def _set_data_roots(cfg: Config, data_root: Path | None) -> None:
     old_roots = {node['data_root'] for name in DATALOADERS for _, node in walk(cfg.get(name)) if node.get('data_root')}
     if data_root is not None and len(old_roots) != 1:
         there = ', '.join(sorted(old_roots)) or 'none'
-        raise ValueError(
+        raise UserError(
             f'--data-root takes the place of one data_root, and the config has {there}. '
             'Set each with --cfg-options train_dataloader.dataset.data_root=... and so on.'
         )

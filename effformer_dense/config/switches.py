@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..errors import UserError
 from .nodes import walk
 
 
@@ -18,11 +19,9 @@ def check_launcher(launcher: str) -> None:
         ValueError: there is no GPU, or torchrun did not start this process.
     """
     if not torch.cuda.is_available():
-        raise ValueError(
-            f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.'
-        )
+        raise UserError(f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.')
     if launcher == 'pytorch' and not {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} <= set(os.environ):
-        raise ValueError(
+        raise UserError(
             '--launcher pytorch is for processes that torchrun starts: '
             'torchrun --nproc_per_node=GPUS tools/train.py CONFIG --launcher pytorch'
         )
@@ -46,7 +45,7 @@ def enable_amp(cfg: Config) -> None:
         ValueError: there is no GPU.
     """
     if not torch.cuda.is_available():
-        raise ValueError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
+        raise UserError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
     if cfg.get('optim_wrapper'):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
@@ -62,7 +61,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
         ValueError: the config does not say which one that is.
     """
     if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-        raise ValueError(
+        raise UserError(
             '--auto-scale-lr needs the total batch size that the learning rate of the config is meant for: '
             'auto_scale_lr=dict(enable=False, base_batch_size=16), say.'
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from ..variants import choice_error
+from ..errors import UserError, choice_error
 from .shapes import GENERATOR_VERSION
 
 _MANIFEST = 'shapes.json'
@@ -72,7 +72,7 @@ def ensure_generated(root: Path, spec: ShapesSpec, layout: str, write_split: Spl
     if _manifest(root) == wanted:
         return root
     if root.exists() and _manifest(root) is None and any(root.iterdir()):
-        raise ValueError(f'{root} is not empty and holds no generated shapes. Name another data_root or move it away.')
+        raise UserError(f'{root} is not empty and holds no generated shapes. Name another data_root or move it away.')
     print_log(f'Generating shapes in {root}: {spec.splits}, {spec.size_px} px, seed {spec.seed}', 'current')
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f'.{root.name}-') as scratch:

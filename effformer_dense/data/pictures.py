@@ -10,6 +10,7 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
+from ..errors import UserError
 from ..variants import MIN_SIDE_PX
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
@@ -28,13 +29,13 @@ def find_pictures(source: str) -> list[Path]:
     path = Path(source)
     if path.is_file():
         if path.suffix.lower() not in PICTURE_SUFFIXES:
-            raise ValueError(f'{path} is no picture: known are {", ".join(PICTURE_SUFFIXES)}.')
+            raise UserError(f'{path} is no picture: known are {", ".join(PICTURE_SUFFIXES)}.')
         return [path]
     candidates = path.rglob('*') if path.is_dir() else map(Path, glob.glob(source, recursive=True))
     found = sorted(p for p in candidates if p.is_file() and p.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
         what = 'holds no pictures' if path.is_dir() else 'matches no file'
-        raise ValueError(f'{source} {what} ({", ".join(PICTURE_SUFFIXES)}).')
+        raise UserError(f'{source} {what} ({", ".join(PICTURE_SUFFIXES)}).')
     return found
 
 
@@ -93,14 +94,14 @@ def read_picture(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(f'{path}: cannot be read ({error.strerror}).') from error
+        raise UserError(f'{path}: cannot be read ({error.strerror}).') from error
     reason = truncation(data)
     image = None if reason else mmcv.imfrombytes(data, flag='color')
     if image is None:
-        raise ValueError(f'{path}: {reason or "no picture format that OpenCV can decode"}. Replace or remove it.')
+        raise UserError(f'{path}: {reason or "no picture format that OpenCV can decode"}. Replace or remove it.')
     if min(image.shape[:2]) < MIN_SIDE_PX:
         height, width = image.shape[:2]
-        raise ValueError(
+        raise UserError(
             f'{path}: {width} x {height} px; both sides must be at least {MIN_SIDE_PX} px. Enlarge or remove it.'
         )
     return image

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..errors import UserError
 from .pictures import truncation
 
 UNLABELLED = 255  # what mmseg ignores, after label 0 has been taken away where a data set has it
@@ -31,7 +32,7 @@ def read_segmentation_map(path: str | Path) -> np.ndarray:
         ) from error
     reason = truncation(data)
     if reason:
-        raise ValueError(f'{path}: {reason}. Replace it.')
+        raise UserError(f'{path}: {reason}. Replace it.')
     try:
         image = Image.open(io.BytesIO(data))
         seg_map = np.asarray(image)
@@ -68,7 +69,7 @@ def check_segmentation_map(path: str | Path, seg_map: np.ndarray, num_classes: i
     wrong = seg_map[(seg_map > last) & ((seg_map != UNLABELLED) | (first_label == 1))]
     if wrong.size:
         nothing = 0 if first_label else UNLABELLED
-        raise ValueError(
+        raise UserError(
             f'{path}: label {int(wrong.max())} in {wrong.size:,} pixels; labels go from {first_label} to {last}, and '
             f'{nothing} is unlabelled. Mend the file; or name other classes, with metainfo.classes and '
             'reduce_zero_label (True where the first class is 1) of a data set, with --classes and --first-class of '

@@ -13,6 +13,7 @@ from ..backbones.base import DenseBackbone
 from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock, TokenMlp
 from ..backbones.efficientformer_v2 import AttentionBlock, FfnBlock
 from ..backbones.layers import ConvNorm, LayerScale
+from ..errors import UserError
 from .fused_blocks import Add, FusedMlp, Residual, StripMlp
 from .onednn import OneDnnConv, OneDnnLinear
 
@@ -37,7 +38,7 @@ def fuse(model: nn.Module) -> nn.Module:
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone)]
     if not backbones:
-        raise ValueError(
+        raise UserError(
             f'{type(model).__name__} holds no EfficientFormer backbone: fuse() knows how to fold '
             'EfficientFormerV1 and EfficientFormerV2, alone or inside a detector or segmentor.'
         )

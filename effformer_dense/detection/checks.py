@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.pictures import truncation
+from ..errors import UserError
 
 #: How many pictures of a data set are opened; of all, only name and size are looked at.
 _OPENED_PICTURES = 200
@@ -40,18 +41,18 @@ def read_annotations(path: Path) -> dict[str, Any]:
     try:
         table = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path} is no JSON: {error}. Unpack or download the annotations again.') from error
+        raise UserError(f'{path} is no JSON: {error}. Unpack or download the annotations again.') from error
     wanted = ('images', 'annotations', 'categories')
     absent = [key for key in wanted if not isinstance(table, dict) or not isinstance(table.get(key), list)]
     if absent:
-        raise ValueError(
+        raise UserError(
             f'{path} has no list {", ".join(absent)}: COCO instance annotations have {", ".join(wanted)}. '
             'Is it another file, captions or keypoints, say?'
         )
     for key, field in (('images', 'file_name'), ('annotations', 'image_id'), ('categories', 'name')):
         bad = next((row for row in table[key] if not isinstance(row, dict) or field not in row), None)
         if bad is not None:
-            raise ValueError(f'{path}: an entry of {key} has no {field}: {str(bad)[:80]}')
+            raise UserError(f'{path}: an entry of {key} has no {field}: {str(bad)[:80]}')
     return table
 
 
@@ -68,11 +69,11 @@ def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> Non
     """
     names = [image['file_name'] for image in table['images']]
     if not names:
-        raise ValueError(f'{annotation} lists no pictures.')
+        raise UserError(f'{annotation} lists no pictures.')
     present = _file_sizes(folder, nested=any('/' in name for name in names))
     absent = [name for name in names if name not in present]
     if absent:
-        raise ValueError(
+        raise UserError(
             f'{annotation} names {len(names)} pictures, {len(absent)} of them are not in {folder}: '
             f'{", ".join(absent[:3])}{", ..." if len(absent) > 3 else ""}. Complete the folder, or cut the annotations.'
         )
@@ -82,14 +83,14 @@ def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> Non
         if reason is None and name in opened:
             reason = truncation((folder / name).read_bytes())
         if reason:
-            raise ValueError(f'{folder / name}: {reason}. Download it again.')
+            raise UserError(f'{folder / name}: {reason}. Download it again.')
 
 
 def _check_categories(annotation: Path, table: dict[str, Any], classes: Sequence[str] | None) -> None:
     names = {category['name'] for category in table['categories']}
     absent = [name for name in classes or () if name not in names]
     if absent:
-        raise ValueError(
+        raise UserError(
             f'{annotation} has no category {", ".join(absent[:5])}{", ..." if len(absent) > 5 else ""} '
             f'({len(absent)} of {len(classes or ())} classes are missing); its categories are '
             f'{", ".join(sorted(map(str, names))[:10])}. '

@@ -24,6 +24,7 @@ from ..config.datasets import datasets_of
 from ..config.load import ConfigOptions
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from ..deploy.speed import speed_up
+from ..errors import UserError
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
 from ..preflight.arguments import check_arguments
@@ -133,7 +134,7 @@ def _check_out_dir(out_dir: Path, targets: dict[Path, Path]) -> None:
     places = {out_dir.absolute() / kind / target for kind in kinds for target in targets.values()}
     overwritten = [path for path in targets if path.absolute() in places]
     if overwritten:
-        raise ValueError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
+        raise UserError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
 
 
 def _device(name: str | None) -> torch.device:
@@ -143,7 +144,7 @@ def _device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'Device {name!r} cannot be used: {str(error).splitlines()[0]}') from error
+        raise UserError(f'Device {name!r} cannot be used: {str(error).splitlines()[0]}') from error
     return device
 
 
@@ -151,12 +152,12 @@ def _usable(paths: list[Path], skip_bad: bool) -> list[Path]:
     bad = unusable_pictures(track(paths, description='Checking pictures', transient=True))
     if bad and not skip_bad:
         lines = '\n  '.join(list(bad.values())[:10])
-        raise ValueError(f'{len(bad)} of {len(paths)} pictures cannot be used:\n  {lines}\nLeave them out: --skip-bad.')
+        raise UserError(f'{len(bad)} of {len(paths)} pictures cannot be used:\n  {lines}\nLeave them out: --skip-bad.')
     for reason in bad.values():
         print(f'Skipped {reason}')
     usable = [path for path in paths if path not in bad]
     if not usable:
-        raise ValueError(f'None of the {len(paths)} pictures can be used.')
+        raise UserError(f'None of the {len(paths)} pictures can be used.')
     return usable
 
 

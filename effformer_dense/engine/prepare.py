@@ -10,6 +10,7 @@ from ..data.layouts import LAYOUTS, Layout, Part, absent_paths, misplaced
 from ..data.pictures import read_picture
 from ..data.segmentation_maps import check_segmentation_map, read_segmentation_map
 from ..detection.checks import check_pictures, read_annotations
+from ..errors import UserError
 from ..segmentation.checks import check_no_orphans, check_pairs
 
 _OPENED = 50  # files of each folder
@@ -34,9 +35,9 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
     place = _place(layout)
     root = place if folder is None else folder
     if root.is_file():
-        raise ValueError(f'{root} is a file. Unpack it and name the folder that comes out.')
+        raise UserError(f'{root} is a file. Unpack it and name the folder that comes out.')
     if not root.is_dir():
-        raise ValueError(f'{root} does not exist. Name the folder of the data set, or get it.\n{layout.download}')
+        raise UserError(f'{root} does not exist. Name the folder of the data set, or get it.\n{layout.download}')
     absent = absent_paths(root, layout)
     mistake = misplaced(root, layout)
     present = [part for part in layout.parts if part.path not in absent]
@@ -45,7 +46,7 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
         there = ', '.join(sorted(entry.name + '/' * entry.is_dir() for entry in root.iterdir())) or 'nothing'
         way_out = mistake or f'Complete it, or accept whole splits with --partial.\n{layout.download}'
         lacks = f'lacks {", ".join(absent)}' if absent else 'is not as expected'
-        raise ValueError(f'{root} {lacks}; it holds {there}. {way_out}')
+        raise UserError(f'{root} {lacks}; it holds {there}. {way_out}')
     lines = [_check_part(root, layout, part, partial, absent) for part in present]
     lines += [f'{path}: not there' for path in absent]
     if link and folder is not None:
@@ -65,9 +66,9 @@ def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: l
     files = [path for path in entries if path.suffix == part.suffix]
     if not files:
         kinds = ', '.join(sorted({path.suffix or path.name for path in entries})) or 'nothing'
-        raise ValueError(f'{root / part.path} holds no {part.suffix} files; it holds {kinds}. {layout.download}')
+        raise UserError(f'{root / part.path} holds no {part.suffix} files; it holds {kinds}. {layout.download}')
     if len(files) != part.count and not partial:
-        raise ValueError(
+        raise UserError(
             f'{root / part.path} holds {len(files):,} files *{part.suffix}, the release {part.count:,}. Unpack or '
             'download it again, or accept a part with --partial.'
         )
@@ -95,10 +96,10 @@ def _link(root: Path, place: Path) -> str:
         return f'{place}: in place already'
     if place.is_symlink() or place.exists():
         what = f'a link to {os.readlink(place)}' if place.is_symlink() else 'something else'
-        raise ValueError(f'{place} is there already, {what}. Move it away, or leave it and use --data-root {root}.')
+        raise UserError(f'{place} is there already, {what}. Move it away, or leave it and use --data-root {root}.')
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(root.resolve(), target_is_directory=True)
     except OSError as error:
-        raise ValueError(f'{place} cannot be linked ({error.strerror}). Use --data-root {root} instead.') from error
+        raise UserError(f'{place} cannot be linked ({error.strerror}). Use --data-root {root} instead.') from error
     return f'{place} -> {root.resolve()}'

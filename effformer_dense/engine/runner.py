@@ -16,6 +16,7 @@ from ..config.datasets import dataset_nodes, datasets_of
 from ..config.load import ConfigOptions
 from ..config.nodes import walk
 from ..deploy.speed import speed_up
+from ..errors import UserError
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
 from ..preflight.run import check_config, check_run
@@ -82,7 +83,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     if resume is not None:
         checkpoint = find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume))
         if 'optimizer' not in load_weights(MODELS.build(cfg.model), checkpoint):
-            raise ValueError(
+            raise UserError(
                 f'{checkpoint} holds weights only, no state of a training to go on from. '
                 f'To start from its weights: --cfg-options load_from={checkpoint}'
             )
@@ -109,7 +110,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     """
     ignored = [option for option in options.cfg_options if option.startswith('test_dataloader.dataset.pipeline')]
     if evaluation.tta and ignored:
-        raise ValueError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
+        raise UserError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = load_checked_config(options, ('test',))
     _check_outputs(cfg, evaluation)
@@ -187,7 +188,7 @@ def _enable_tta(cfg: Config) -> None:
     """Test with the augmentations of the config."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
-        raise ValueError(
+        raise UserError(
             f'Test-time augmentation needs {" and ".join(missing)} in the config. For a segmentor, take both from '
             'configs/_base_/ade20k.py.'
         )

@@ -13,6 +13,7 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from ..errors import MissingPackageError
 from .installation import SEE, compile_command, location, plain_command
 
 NAME = 'mmcv._ext'
@@ -24,7 +25,7 @@ _LIBRARY_SUFFIXES = ('.so', '.pyd', '.dylib')
 _RANKS = ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
 
-class MmcvError(ImportError):
+class MmcvError(MissingPackageError):
     """mmcv is there, but not in a state to be used."""
 
 

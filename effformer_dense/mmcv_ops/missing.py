@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..errors import UserError
 from .installation import SEE, compile_command
 
 
-class MissingOpError(NotImplementedError):
+class MissingOpError(NotImplementedError, UserError):
     """An op of mmcv that nothing here stands in for.
 
     Args:

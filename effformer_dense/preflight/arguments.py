@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..config.load import DATALOADERS, EVALUATORS
 from ..config.nodes import walk
 from ..config.registry import find_component
-from ..variants import choice_error
+from ..errors import UserError, choice_error
 
 #: Which registries the components of a part of the config come from.
 _SECTIONS: dict[str, tuple[Registry, ...]] = {
@@ -84,7 +84,7 @@ def _check_type(path: str, name: object, candidates: tuple[Registry, ...]) -> No
             known.update(scoped.module_dict, registry.module_dict)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
     if near and near[0] != name:
-        raise ValueError(f'{path}.type {name!r} is registered nowhere. Did you mean {near[0]!r}?')
+        raise UserError(f'{path}.type {name!r} is registered nowhere. Did you mean {near[0]!r}?')
 
 
 def _accepted_arguments(component: type) -> list[str] | None:

@@ -10,6 +10,7 @@ from ..config.datasets import DatasetView
 from ..config.nodes import walk
 from ..data.generated import ShapesSpec
 from ..data.layouts import layout_of, misplaced
+from ..errors import UserError
 from ..tasks import task_of_dataset
 
 _HELP = 'See "Data" in the README for what must lie where, or name the folder with --data-root.'
@@ -26,13 +27,13 @@ def check_dataset(dataset: DatasetView) -> None:
     root, layout = dataset.root, layout_of(dataset.type)
     if not root.is_dir():
         download = f' {layout.download}' if layout else ''
-        raise ValueError(f'Data set folder {root} does not exist. {_HELP}{download}')
+        raise UserError(f'Data set folder {root} does not exist. {_HELP}{download}')
     expected = [path for path in (dataset.annotation, *dataset.folders.values()) if path is not None]
     missing = [str(path) for path in expected if not path.exists()]
     if missing:
         there = ', '.join(sorted(p.name + '/' * p.is_dir() for p in root.iterdir())) or 'nothing'
         mistake = misplaced(root, layout) if layout else None
-        raise ValueError(f'Not found: {", ".join(missing)}. {root} holds: {there}. {mistake or _HELP}')
+        raise UserError(f'Not found: {", ".join(missing)}. {root} holds: {there}. {mistake or _HELP}')
     task = task_of_dataset(dataset)
     if task is not None:
         task.check_dataset(dataset)
@@ -45,7 +46,7 @@ def check_classes(dataset: DatasetView) -> None:
         ValueError: no classes, classes that the annotations do not know, or a palette of another length.
     """
     if dataset.classes is not None and not dataset.classes:
-        raise ValueError(
+        raise UserError(
             f'The data set {dataset.type} has an empty list of classes. Name them: metainfo=dict(classes=[...]).'
         )
     task = task_of_dataset(dataset)
@@ -55,7 +56,7 @@ def check_classes(dataset: DatasetView) -> None:
     if palette is getattr(dataset.cls, 'METAINFO', {}).get('palette') or dataset.classes is None:
         return  # the data set's own, of which a config may choose some
     if isinstance(palette, (list, tuple)) and palette and len(palette) != len(dataset.classes):
-        raise ValueError(
+        raise UserError(
             f'metainfo.palette of {dataset.type} has {len(palette)} colours for {len(dataset.classes)} classes. '
             'Give each class one, or leave the palette out for colours at random.'
         )
@@ -70,7 +71,7 @@ def check_evaluator(evaluator: Any, name: str) -> None:
     for path, node in walk(evaluator, name):
         file = node.get('ann_file')
         if isinstance(file, str) and '://' not in file and not Path(file).is_file():
-            raise ValueError(f'{path}.ann_file {file} does not exist. It must be the annotation file of the data set.')
+            raise UserError(f'{path}.ann_file {file} does not exist. It must be the annotation file of the data set.')
 
 
 def check_generated(datasets: Mapping[str, Sequence[DatasetView]]) -> None:
@@ -89,7 +90,7 @@ def check_generated(datasets: Mapping[str, Sequence[DatasetView]]) -> None:
                 continue
             ShapesSpec.from_config(dataset.shapes)
             if seen.setdefault(dataset.root, dataset.shapes) != dataset.shapes:
-                raise ValueError(
+                raise UserError(
                     f'{split}_dataloader.dataset.shapes is {_plain(dataset.shapes)}, and another split in '
                     f'{dataset.root} has {_plain(seen[dataset.root])}. Give all of them the same.'
                 )

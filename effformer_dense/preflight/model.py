@@ -11,6 +11,7 @@ from ..checkpoint import match, take, weights_in
 from ..checkpoint.whole_model import read_checkpoint
 from ..config.datasets import DatasetView
 from ..config.nodes import walk
+from ..errors import UserError
 
 _HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
 
@@ -33,7 +34,7 @@ def check_backbone(model: dict, with_weights: bool) -> None:
         return
     channels = (model.get('neck') or {}).get('in_channels')
     if channels is not None and tuple(channels) != backbone.out_channels:
-        raise ValueError(
+        raise UserError(
             f'model.neck.in_channels is {list(channels)}, and {backbone.variant.name} gives '
             f'{list(backbone.out_channels)}. Set model.neck.in_channels=[{",".join(map(str, backbone.out_channels))}].'
         )
@@ -57,7 +58,7 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
         count = node.get('num_classes') if is_head else None
         if count is not None and count != len(classes):
             some = ', '.join(classes[:5]) + (', ...' if len(classes) > 5 else '')
-            raise ValueError(
+            raise UserError(
                 f'{path}.num_classes is {count}, and the data set {dataset.type} has {len(classes)} classes '
                 f'({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'
             )
@@ -66,7 +67,7 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
 def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) -> None:
     """Pretrained weights can be had and fit, so that a misfit shows now."""
     if '://' not in source and not Path(source).is_file():
-        raise ValueError(
+        raise UserError(
             f'Pretrained weights {source} do not exist. Name a local file with --cfg-options '
             'model.backbone.init_cfg.checkpoint=FILE, or train without: --from-scratch.'
         )
@@ -75,8 +76,8 @@ def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) 
         prefix = prefix.rstrip('.') + '.'
         content = take(weights_in(content), prefix).backbone
         if not content:
-            raise ValueError(f'{source} has no entries under the prefix {prefix!r} of init_cfg.')
+            raise UserError(f'{source} has no entries under the prefix {prefix!r} of init_cfg.')
     try:
         match(backbone, content)
     except ValueError as error:
-        raise ValueError(f'{source}: {error}') from error
+        raise UserError(f'{source}: {error}') from error

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from ..config.datasets import datasets_of
+from ..errors import UserError
 from ..tasks import task_of_dataset
 from .arguments import check_arguments
 from .data import check_classes, check_dataset, check_evaluator, check_generated
@@ -63,4 +64,4 @@ def check_parts(cfg: Config, keys: Sequence[str]) -> None:
     """
     for key in keys:
         if not cfg.get(key):
-            raise ValueError(f'The config has no {key}. Is {cfg.filename} one of the bases, to be built on?')
+            raise UserError(f'The config has no {key}. Is {cfg.filename} one of the bases, to be built on?')

@@ -30,7 +30,7 @@ def check_segmentation_maps(dataset: DatasetView) -> None:
         stems = [name[: len(name) - len(suffix)] for name in names_below(pictures, suffix)]
     if not stems:
         other = sorted({p.suffix for p in pictures.rglob('*') if p.is_file()})
-        raise ValueError(
+        raise UserError(
             f'{listing or pictures} names no pictures *{suffix}; there are files of kind '
             f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set.'
         )

@@ -81,9 +81,9 @@ def read_class_names(path: Path) -> list[str]:
     try:
         names = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f'Class names {path} cannot be read: {error}') from error
+        raise UserError(f'Class names {path} cannot be read: {error}') from error
     if not names:
-        raise ValueError(f'{path} has no class names: one per line is expected, in the order of the labels.')
+        raise UserError(f'{path} has no class names: one per line is expected, in the order of the labels.')
     return names
 
 
@@ -96,7 +96,7 @@ def ade20k_classes() -> Sequence[str]:
     try:
         from mmseg.utils import ade_classes
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             'The names of the 150 classes come from mmsegmentation, which does not import here: '
             f'{error}. Install it, or name a file of class names: --classes FILE.'
         ) from error
@@ -107,16 +107,16 @@ def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
     """Names of the annotations, and of predictions without one."""
     for what, folder in (('predictions', predictions), ('annotations', annotations)):
         if folder.is_file():
-            raise ValueError(f'{folder} is a file; the folder of the {what} is expected.')
+            raise UserError(f'{folder} is a file; the folder of the {what} is expected.')
         if not folder.is_dir():
-            raise ValueError(f'The folder of {what}, {folder}, does not exist.')
+            raise UserError(f'The folder of {what}, {folder}, does not exist.')
     wanted, there = (names_below(folder, '.png') for folder in (annotations, predictions))
     if not wanted:
-        raise ValueError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
+        raise UserError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
     missing = sorted(set(wanted) - set(there))
     if missing:
         some = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
-        raise ValueError(
+        raise UserError(
             f'{len(missing)} of {len(wanted)} annotations have no prediction of their name in {predictions}: {some}. '
             f'{_other_files(predictions)}Predict them too, or put those that are to count into a folder of their own.'
         )

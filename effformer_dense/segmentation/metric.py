@@ -95,18 +95,18 @@ class SegmentationMetric(BaseMetric):
 def _annotation(sample: dict, shape: tuple[int, int], num_classes: int) -> np.ndarray:
     path = sample.get('seg_map_path') or sample.get('img_path')
     if 'gt_sem_seg' not in sample:
-        raise ValueError(
+        raise UserError(
             f'{path} comes without an annotation, so there is nothing to score. For pictures alone: tools/infer.py.'
         )
     annotation = _array(sample['gt_sem_seg'])
     if annotation.shape != shape:
-        raise ValueError(
+        raise UserError(
             f'The annotation {path} is {_size(annotation.shape)} px, the prediction {_size(shape)} px. Annotations '
             'must have the size of their pictures; in the test pipeline they are loaded after the picture is resized.'
         )
     wrong = annotation[(annotation >= num_classes) & (annotation != UNLABELLED)]
     if wrong.size:
-        raise ValueError(
+        raise UserError(
             f'The annotation {path} has class index {int(wrong.max())} in {wrong.size:,} pixels, and the data set has '
             f'{num_classes} classes. Mend the file, or set classes and reduce_zero_label of the data set.'
         )

@@ -26,7 +26,7 @@ def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
     classes, palette = dataset_meta.get('classes') or (), dataset_meta.get('palette') or distinct_colours(needed)
     for what, there in (('classes', classes), ('palette', palette)):
         if len(there) < needed:
-            raise ValueError(
+            raise UserError(
                 f'{what} has {len(there)} entries, and the model predicts {needed} classes. Set metainfo.{what} of '
                 'the test data set, or use the config that the checkpoint was trained with.'
             )

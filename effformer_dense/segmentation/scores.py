@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import UserError
+
 
 @dataclass(frozen=True)
 class PixelCounts:
@@ -100,7 +102,7 @@ class Scores:
         """
         annotated = self.counts.annotated.sum()
         if annotated == 0:
-            raise ValueError(
+            raise UserError(
                 f'None of the {self.num_pictures} annotations has a labelled pixel, so there is nothing to score. '
                 'Are these the annotations of this data set, numbered as its classes are?'
             )

@@ -44,7 +44,7 @@ class TiledEncoderDecoder(EncoderDecoder):
         self.test_cfg = self.test_cfg or ConfigDict(mode='whole')
         check_test_cfg(self.test_cfg)
         if self.out_channels > UNLABELLED:
-            raise ValueError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {self.out_channels} classes.')
+            raise UserError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {self.out_channels} classes.')
         strides = getattr(self.backbone, 'out_strides', (1,))  # other backbones do not tell
         self.side_multiple = strides[-1] if continue_edges else 1
 

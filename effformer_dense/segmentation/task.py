@@ -12,6 +12,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from ..config.datasets import DatasetView
+from ..errors import UserError, choice_error
 from ..files import write_png
 from ..tasks import ResultWriter, Task
 from ..variants import choice_error
@@ -40,7 +41,7 @@ class Segmentation(Task):
     def check_classes(self, dataset: DatasetView) -> None:
         """Segmentation maps are numbered by the classes of the data set's class; a config chooses among them."""
         if dataset.classes is None:
-            raise ValueError(
+            raise UserError(
                 f'The data set {dataset.type} has no list of classes. Name them: metainfo=dict(classes=[...]).'
             )
         unknown = [name for name in dataset.classes if name not in (dataset.file_classes or ())]

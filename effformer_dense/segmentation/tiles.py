@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..backbones.base import MIN_SIDE_PX
-from ..variants import choice_error
+from ..errors import UserError, choice_error
 
 #: Elements of a tile of resized logits: 128 MiB in float32.
 MAX_TILE_ELEMENTS = 2**25
@@ -38,12 +38,12 @@ def check_test_cfg(test_cfg: Mapping[str, Any]) -> None:
     for key in ('crop_size', 'stride'):
         pair = test_cfg.get(key)
         if not isinstance(pair, Sequence) or len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
-            raise ValueError(f"test_cfg.{key} of mode 'slide' must be (height, width) in px; got {pair!r}.")
+            raise UserError(f"test_cfg.{key} of mode 'slide' must be (height, width) in px; got {pair!r}.")
     window, stride = test_cfg['crop_size'], test_cfg['stride']
     if min(window) < MIN_SIDE_PX:
-        raise ValueError(f'test_cfg.crop_size must be at least {MIN_SIDE_PX} px on both sides; got {tuple(window)}.')
+        raise UserError(f'test_cfg.crop_size must be at least {MIN_SIDE_PX} px on both sides; got {tuple(window)}.')
     if any(step > side for step, side in zip(stride, window, strict=True)):
-        raise ValueError(
+        raise UserError(
             f'test_cfg.stride {tuple(stride)} is larger than crop_size {tuple(window)}: the windows would leave gaps. '
             'Two thirds of the window is usual.'
         )

@@ -53,7 +53,7 @@ class MultiScaleFlipModel(BaseTTAModel):
             batch = self.module.data_preprocessor(augmented, False)
             count = len(batch['data_samples'])
             if count != 1:
-                raise ValueError(f'Test-time augmentation takes one picture at a time; got {count}: batch_size=1.')
+                raise UserError(f'Test-time augmentation takes one picture at a time; got {count}: batch_size=1.')
             sample = batch['data_samples'][0]
             first = first or sample
             total = self._add_probabilities(total, batch['inputs'], sample)

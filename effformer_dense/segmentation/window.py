@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from ..errors import UserError
 from ..tasks import task_of_model
 from .task import Segmentation
 from .tiles import check_test_cfg
@@ -21,7 +22,7 @@ def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
         ValueError: the model is no segmentor, or the windows would be too small or leave gaps.
     """
     if task_of_model(cfg.model).name != Segmentation.name:
-        raise ValueError(
+        raise UserError(
             f'--window-px is for segmentors; model.type is {cfg.model.get("type")}. '
             'Detectors take a picture whole: make it smaller in the test pipeline.'
         )
@@ -30,5 +31,5 @@ def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
     try:
         check_test_cfg(test_cfg)
     except ValueError as error:
-        raise ValueError(f'--window-px {window_px} with --stride-px {stride}: {error}') from error
+        raise UserError(f'--window-px {window_px} with --stride-px {stride}: {error}') from error
     cfg.model.test_cfg = test_cfg

@@ -7,7 +7,7 @@ import pickle
 import pytest
 from torch.utils.data import DataLoader
 
-from effformer_dense.data.labels import read_labels
+from effformer_dense.data.segmentation_maps import read_segmentation_map
 from effformer_dense.errors import MissingFileError, MissingPackageError, UserError, choice_error, message_of
 from effformer_dense.mmcv_ops import MmcvError
 
@@ -35,7 +35,7 @@ class _Labels:
         return 1
 
     def __getitem__(self, index: int) -> object:
-        return read_labels('gone\nfor good.png')  # a message of several lines
+        return read_segmentation_map('gone\nfor good.png')  # a message of several lines
 
 
 def test_message_of_a_loading_process_comes_out_as_it_was_raised() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..backbones.efficientformer_v1 import EfficientFormerV1
 from ..backbones.efficientformer_v2 import EfficientFormerV2
+from ..errors import UserError, choice_error
 from ..files import write_atomically
 from ..variants import Variant
 from .export import fresh_norm, from_native

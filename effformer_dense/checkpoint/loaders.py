@@ -19,7 +19,7 @@ import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.runner import CheckpointLoader
 
-from ..errors import MissingFileError
+from ..errors import MissingFileError, UserError
 from .hub import HUGGING_FACE_SCHEME, TIMM_SCHEME, fetch_huggingface, fetch_timm
 from .read import read_file
 
@@ -79,7 +79,7 @@ def load_from_store(filename: str, map_location: Any = None) -> Any:
     Raises:
         ValueError: always.
     """
-    raise ValueError(
+    raise UserError(
         f'{filename} would be read by MMEngine in a way that runs what is in the file. Download it and name that file.'
     )
 

@@ -27,7 +27,7 @@ def read_segmentation_map(path: str | Path) -> np.ndarray:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f'{path}: cannot be read ({error.strerror}). Every picture needs its segmentation map.'
         ) from error
     reason = truncation(data)
@@ -37,9 +37,9 @@ def read_segmentation_map(path: str | Path) -> np.ndarray:
         image = Image.open(io.BytesIO(data))
         seg_map = np.asarray(image)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
-        raise ValueError(f'{path}: no picture that Pillow can decode. Replace it.') from error
+        raise UserError(f'{path}: no picture that Pillow can decode. Replace it.') from error
     if seg_map.ndim != 2 or image.mode == 'F':
-        raise ValueError(
+        raise UserError(
             f'{path}: a picture of mode {image.mode}, with colours or fractions; a segmentation map is one channel '
             'of integers. For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the '
             'full one; coloured maps must first be turned into indices.'
@@ -98,7 +98,7 @@ def read_segmentation_map_of(
     """
     seg_map = read_segmentation_map(path)
     if size is not None and seg_map.shape != tuple(size):
-        raise ValueError(
+        raise UserError(
             f'{path} is {seg_map.shape[1]} x {seg_map.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
             'Both must have one size; do both come from the same release?'
         )

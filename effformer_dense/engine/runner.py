@@ -145,7 +145,7 @@ def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
         check_output_dir(folder)
     map_dir = evaluation.map_dir
     if map_dir is not None and map_dir.is_dir() and any(map_dir.iterdir()):
-        raise ValueError(
+        raise UserError(
             f'{map_dir} is not empty: segmentation maps of several runs would mix, or take the place of annotations. '
             'Name a new folder for --save-segmentation-maps.'
         )
@@ -177,7 +177,7 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[s
         if evaluation.map_dir is not None:
             metric['map_dir'] = str(evaluation.map_dir)
     if evaluation.map_dir is not None and not metrics:
-        raise ValueError(
+        raise UserError(
             'Segmentation maps are written for segmentors, by '
             f'test_evaluator=dict(type={SegmentationMetric.__name__!r}). '
             f'The config has {", ".join(str(node.get("type")) for _, node in walk(cfg.test_evaluator))}.'
@@ -193,7 +193,7 @@ def _enable_tta(cfg: Config) -> None:
             'configs/_base_/ade20k.py.'
         )
     if cfg.tta_model.type == 'SegTTAModel' and cfg.model.type == 'TiledEncoderDecoder':
-        raise ValueError(
+        raise UserError(
             "tta_model.type 'SegTTAModel' wants logits that TiledEncoderDecoder does not keep: 'MultiScaleFlipModel'."
         )
     cfg.test_dataloader.batch_size = 1

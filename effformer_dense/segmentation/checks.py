@@ -10,6 +10,7 @@ from ..config.datasets import DatasetView
 from ..config.nodes import walk
 from ..data.pictures import read_picture
 from ..data.segmentation_maps import first_label_of, read_segmentation_map_of
+from ..errors import UserError
 from ..files import names_below
 
 #: How many pairs of a data set are opened; of all, only the names are looked at.
@@ -51,7 +52,7 @@ def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str]) -> None:
     orphans = sorted(set(found) - {f'{stem}{map_suffix}' for stem in stems})
     if orphans:
         some = ', '.join(orphans[:3]) + (', ...' if len(orphans) > 3 else '')
-        raise ValueError(
+        raise UserError(
             f'{len(orphans)} of {len(found)} segmentation maps in {maps} have no picture: {some}. Complete the '
             'pictures, or list the names that count in a text file: ann_file of the data set.'
         )
@@ -69,7 +70,7 @@ def check_map_loading(dataset: DatasetView, pipelines: Mapping[str, Any]) -> Non
     for name, pipeline in pipelines.items():
         for path, step in walk(pipeline, name):
             if step.get('type') == 'LoadSegmentationMap' and step.get('num_classes') != count:
-                raise ValueError(
+                raise UserError(
                     f'{path}: num_classes is {step.get("num_classes")}, and the segmentation maps of '
                     f'{dataset.type} have {count} classes. Set it to {count}.'
                 )
@@ -92,7 +93,7 @@ def check_pairs(pairs: Sequence[tuple[Path, Path]], num_classes: int | None, fir
     absent = [path for pair in pairs for path in pair if not path.is_file()]
     if absent:
         names = ', '.join(map(str, absent[:3])) + (', ...' if len(absent) > 3 else '')
-        raise ValueError(
+        raise UserError(
             f'{len(pairs)} pictures in {pairs[0][0].parent} and their segmentation maps in {pairs[0][1].parent} '
             f'belong together by name; {len(absent)} files are missing: {names}. Complete the folders, or mend '
             'their names.'

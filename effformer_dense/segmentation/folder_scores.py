@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ..data.segmentation_maps import UNLABELLED, check_segmentation_map, read_segmentation_map
+from ..errors import MissingPackageError, UserError
 from ..files import names_below
 from .numbering import Fits, Numbering, check_numbering, fits_of, total_fits
 from .scores import PixelCounts, Scores
@@ -48,7 +49,7 @@ def score_folders(
             otherwise than said, or a file with colours, of another size, or with numbers that no class has.
     """
     if not classes:
-        raise ValueError('The list of classes is empty: one name per line is expected, in the order of their numbers.')
+        raise UserError('The list of classes is empty: one name per line is expected, in the order of their numbers.')
     names, extra = _names(predictions, annotations)
     taken = numbering or Numbering()
 
@@ -149,7 +150,7 @@ def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, num
     prediction, annotation = read_segmentation_map(prediction_file), read_segmentation_map(annotation_file)
     if prediction.shape != annotation.shape:
         sizes = [f'{seg_map.shape[1]} x {seg_map.shape[0]}' for seg_map in (prediction, annotation)]
-        raise ValueError(
+        raise UserError(
             f'{prediction_file} is {sizes[0]} px, its annotation {annotation_file} {sizes[1]} px. Predictions must '
             'have the size of the picture: enlarge the logits, then take the best class.'
         )
@@ -158,7 +159,7 @@ def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, num
     labelled = annotation != numbering.unlabelled
     missing = int((prediction[labelled] == UNLABELLED).sum()) if numbering.predictions == 0 else 0
     if missing:
-        raise ValueError(
+        raise UserError(
             f'{prediction_file}: label {UNLABELLED}, which is no class, in {missing:,} annotated pixels. Every pixel '
             'that is scored needs a class. Are the two folders swapped?'
         )

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 
 from ..data.segmentation_maps import UNLABELLED, file_numbers, to_segmentation_map
+from ..errors import UserError
 from ..files import write_png
 from .report import score_lines, score_table, write_scores
 from .scores import PixelCounts, Scores
@@ -88,7 +89,7 @@ class SegmentationMetric(BaseMetric):
         name = f'{Path(source).stem}.png'
         other = self._pictures.setdefault(name, source)
         if other != source:
-            raise ValueError(f'{other} and {source} would both write {name}. Rename one, or save no segmentation maps.')
+            raise UserError(f'{other} and {source} would both write {name}. Rename one, or save no segmentation maps.')
         write_png(self.map_dir / name, to_segmentation_map(prediction, self.dataset_meta))
 
 

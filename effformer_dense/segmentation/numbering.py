@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.segmentation_maps import UNLABELLED
+from ..errors import UserError
 
 #: If so many more of the annotated pixels are right under another numbering, chance is no explanation.
 SUSPICIOUS_GAIN = 0.1
@@ -103,7 +104,7 @@ def check_numbering(numbering: Numbering | None, fits: Fits, zeros: Mapping[Path
     if zeros:
         path, count = next(iter(zeros.items()))
         ways_out = [_way_out(other, fit) for other, fit in others.items() if other.predictions == 0]
-        raise ValueError(
+        raise UserError(
             f'{path}: label 0 in {count:,} annotated pixels; the classes of predictions are counted from 1. '
             + ' '.join(['Are the two folders swapped?', *ways_out])
         )
@@ -113,7 +114,7 @@ def check_numbering(numbering: Numbering | None, fits: Fits, zeros: Mapping[Path
         return []
     message = f'{share:.1%} of the annotated pixels are right as they stand. {_way_out(best, fit)}'
     if numbering is None:
-        raise ValueError(f'{message} If they do not, say so: {taken.option}.')
+        raise UserError(f'{message} If they do not, say so: {taken.option}.')
     return [f'ATTENTION: {message}']
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.segmentation_maps import to_segmentation_map
+from ..errors import UserError
 from ..files import write_png
 from .draw import colour_map, distinct_colours, overlay, with_legend
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.segmentation_maps import UNLABELLED
+from ..errors import UserError
 from .tiles import RowResizer, check_test_cfg, sliding_window_tiles
 
 

@@ -15,7 +15,6 @@ from ..config.datasets import DatasetView
 from ..errors import UserError, choice_error
 from ..files import write_png
 from ..tasks import ResultWriter, Task
-from ..variants import choice_error
 from .checks import check_map_loading, check_segmentation_maps
 from .draw import comparison
 from .results import drawable, write_segmentation
@@ -32,7 +31,7 @@ class Segmentation(Task):
         if 'img_path' not in dataset.folders:
             return
         if 'seg_map_path' not in dataset.folders:
-            raise ValueError(
+            raise UserError(
                 f'data_prefix of {dataset.type} has no folder of segmentation maps; expected: img_path and '
                 'seg_map_path. For pictures alone: tools/infer.py.'
             )

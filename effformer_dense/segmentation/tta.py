@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..errors import UserError
 from .segmentor import TiledEncoderDecoder, flip_axes, unpadded
 
 
@@ -32,7 +33,7 @@ class MultiScaleFlipModel(BaseTTAModel):
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
         super().__init__(module, data_preprocessor)
         if not isinstance(self.module, TiledEncoderDecoder):
-            raise ValueError(
+            raise UserError(
                 f'MultiScaleFlipModel needs a TiledEncoderDecoder; got {type(self.module).__name__}. Set model.type, '
                 'or use mmseg\'s tta_model=dict(type="SegTTAModel").'
             )

@@ -95,7 +95,11 @@ def test_a_path_with_a_tilde(safely: None, tmp_path: Path, monkeypatch: pytest.M
         CheckpointLoader.load_checkpoint('~/gone.pth')
 
 
-@pytest.mark.parametrize('map_location', [None, 'cpu', torch.device('cpu'), lambda storage, _: storage], ids=str)
+@pytest.mark.parametrize(
+    'map_location',
+    [None, 'cpu', torch.device('cpu'), lambda storage, _: storage],
+    ids=('none', 'name', 'device', 'function'),
+)
 def test_any_map_location(map_location: object, safely: None, tmp_path: Path) -> None:
     save_file({'a': torch.ones(1)}, tmp_path / 'weights.safetensors')
     torch.save({'a': torch.ones(1)}, tmp_path / 'weights.pth')

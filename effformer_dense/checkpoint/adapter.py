@@ -46,10 +46,11 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
     weights = weights_in(content)
     expected = backbone.state_dict()
     found = find_backbone(weights)
+    ignored: dict[str, str] = {}
     if found is None:
         if not any(key in weights for key in expected):
             raise UserError(_describe_foreign(weights, backbone))
-        native, ignored = dict(weights), {}  # ours, and not all of it
+        native = dict(weights)  # ours, and not all of it
     else:
         check_tensors(found.backbone)
         native, ignored = to_native(found.backbone)

@@ -112,7 +112,7 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     weights = weights_in(content)
     found = find_backbone(weights) if prefix is None else take(weights, prefix)
     source = None if found is None else detect_layout(found.backbone)
-    if source is None:
+    if found is None or source is None:
         sample = ', '.join(list(weights)[:5])
         place = '' if prefix is None else f' under {prefix!r}'
         raise UserError(f'no EfficientFormer{place} among its {len(weights)} entries ({sample}, ...).')

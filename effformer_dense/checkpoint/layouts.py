@@ -116,9 +116,9 @@ def _describe_doubles(state_dict: Mapping[str, Tensor], layout: Layout) -> str:
 
 
 def _output_width(native: Mapping[str, Tensor], stage: int) -> int | None:
-    names = ('stem.conv2.conv.weight',)
+    names = ['stem.conv2.conv.weight']
     if stage > 0:
-        names = (f'stages.{stage}.downsample.conv.weight', f'stages.{stage}.downsample.conv.conv.weight')
+        names = [f'stages.{stage}.downsample.conv.weight', f'stages.{stage}.downsample.conv.conv.weight']
     return next((native[name].shape[0] for name in names if name in native and native[name].dim()), None)
 
 

@@ -86,7 +86,7 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
         ValueError: not readable, of another variant, or with entries missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(path)
-    inner = model.module if is_model_wrapper(model) else model
+    inner: Any = model.module if is_model_wrapper(model) else model
     try:
         state_dict = weights_in(checkpoint)
         result = inner.load_state_dict(state_dict, strict=False)

@@ -19,7 +19,7 @@ class DatasetView:
     """A data set config, worked out once; nothing of the data themselves is read.
 
     Attributes:
-        type: name of the class, as in the config.
+        type_name: name of the class, as in the config.
         cls: the class; None if the name is registered nowhere.
         root: folder of the data set.
         annotation: annotation file, or list of names; None without.
@@ -33,7 +33,7 @@ class DatasetView:
         shapes: what a generated data set consists of; None for others.
     """
 
-    type: str
+    type_name: str
     cls: type[Any] | None
     root: Path
     annotation: Path | None
@@ -51,6 +51,11 @@ class DatasetView:
         """Whether the data set makes its own data."""
         return hasattr(self.cls, 'generate')
 
+    def generate(self) -> None:
+        """Make the data of a data set that generates its own, where they are not there yet."""
+        assert self.cls is not None and self.is_generated
+        self.cls.generate(self.root, self.shapes)
+
 
 def view(node: dict) -> DatasetView:
     """:class:`DatasetView` of a data set's config.
@@ -67,7 +72,7 @@ def view(node: dict) -> DatasetView:
     classes = _classes(node, own)
     file_classes = own.get('classes') or classes
     return DatasetView(
-        type=getattr(node.get('type'), '__name__', None) or str(node.get('type')),
+        type_name=getattr(node.get('type'), '__name__', None) or str(node.get('type')),
         cls=cls,
         root=root,
         annotation=root / node['ann_file'] if node.get('ann_file') else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,6 @@ def file_numbers(dataset_meta: dict[str, Any]) -> np.ndarray:
     return (indices + first_label_of(dataset_meta)).astype(np.uint8)
 
 
-def first_label_of(dataset_meta: dict[str, Any]) -> int:
+def first_label_of(dataset_meta: Mapping[str, Any]) -> int:
     """1 where label 0 of the files means unlabelled, else 0."""
     return int(bool(dataset_meta.get('reduce_zero_label')))

@@ -79,7 +79,7 @@ class Predictor:
         self.device = _device(device)
         model: nn.Module = MODELS.build(cfg.model)
         meta = load_weights(model, checkpoint).get('meta', {})
-        self.model = speed_up(revert_sync_batchnorm(model).to(self.device).eval(), fused, compiled)
+        self.model: Any = speed_up(revert_sync_batchnorm(model).to(self.device).eval(), fused, compiled)
         self.dataset_meta = _dataset_meta(cfg, meta)
         steps = datasets_of(cfg, 'test')[0].pipeline
         self.pipeline = Compose([s for s in steps if str(s['type']).rpartition('.')[2] not in _ANNOTATION_STEPS])

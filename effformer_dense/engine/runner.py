@@ -57,7 +57,7 @@ def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Conf
     for split in splits:
         for dataset in datasets_of(cfg, split):
             if dataset.is_generated:
-                dataset.cls.generate(dataset.root, dataset.shapes)
+                dataset.generate()
     check_run(cfg, splits)
     return cfg
 

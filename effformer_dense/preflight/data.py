@@ -24,7 +24,7 @@ def check_dataset(dataset: DatasetView) -> None:
     """
     if dataset.is_generated:  # of our own making
         return
-    root, layout = dataset.root, layout_of(dataset.type)
+    root, layout = dataset.root, layout_of(dataset.type_name)
     if not root.is_dir():
         download = f' {layout.download}' if layout else ''
         raise UserError(f'Data set folder {root} does not exist. {_HELP}{download}')
@@ -47,7 +47,7 @@ def check_classes(dataset: DatasetView) -> None:
     """
     if dataset.classes is not None and not dataset.classes:
         raise UserError(
-            f'The data set {dataset.type} has an empty list of classes. Name them: metainfo=dict(classes=[...]).'
+            f'The data set {dataset.type_name} has an empty list of classes. Name them: metainfo=dict(classes=[...]).'
         )
     task = task_of_dataset(dataset)
     if task is not None:
@@ -57,7 +57,7 @@ def check_classes(dataset: DatasetView) -> None:
         return  # the data set's own, of which a config may choose some
     if isinstance(palette, (list, tuple)) and palette and len(palette) != len(dataset.classes):
         raise UserError(
-            f'metainfo.palette of {dataset.type} has {len(palette)} colours for {len(dataset.classes)} classes. '
+            f'metainfo.palette of {dataset.type_name} has {len(palette)} colours for {len(dataset.classes)} classes. '
             'Give each class one, or leave the palette out for colours at random.'
         )
 

@@ -59,7 +59,7 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
         if count is not None and count != len(classes):
             some = ', '.join(classes[:5]) + (', ...' if len(classes) > 5 else '')
             raise UserError(
-                f'{path}.num_classes is {count}, and the data set {dataset.type} has {len(classes)} classes '
+                f'{path}.num_classes is {count}, and the data set {dataset.type_name} has {len(classes)} classes '
                 f'({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'
             )
 

@@ -72,7 +72,7 @@ def check_map_loading(dataset: DatasetView, pipelines: Mapping[str, Any]) -> Non
             if step.get('type') == 'LoadSegmentationMap' and step.get('num_classes') != count:
                 raise UserError(
                     f'{path}: num_classes is {step.get("num_classes")}, and the segmentation maps of '
-                    f'{dataset.type} have {count} classes. Set it to {count}.'
+                    f'{dataset.type_name} have {count} classes. Set it to {count}.'
                 )
 
 

@@ -65,7 +65,7 @@ class SegmentationMetric(BaseMetric):
             annotation = _annotation(sample, prediction.shape, num_classes)
             self.results.append(PixelCounts.of_picture(prediction, annotation, num_classes))
             if self.map_dir is not None:
-                self._write_segmentation_map(prediction, sample['img_path'])
+                self._write_segmentation_map(self.map_dir, prediction, sample['img_path'])
 
     def compute_metrics(self, results: list[PixelCounts]) -> dict[str, float]:
         """Scores of all pictures.
@@ -85,12 +85,12 @@ class SegmentationMetric(BaseMetric):
             print_log(f'Scores in {" and ".join(map(str, paths))}', 'current')
         return summary
 
-    def _write_segmentation_map(self, prediction: np.ndarray, source: str) -> None:
+    def _write_segmentation_map(self, folder: Path, prediction: np.ndarray, source: str) -> None:
         name = f'{Path(source).stem}.png'
         other = self._pictures.setdefault(name, source)
         if other != source:
             raise UserError(f'{other} and {source} would both write {name}. Rename one, or save no segmentation maps.')
-        write_png(self.map_dir / name, to_segmentation_map(prediction, self.dataset_meta))
+        write_png(folder / name, to_segmentation_map(prediction, self.dataset_meta))
 
 
 def _annotation(sample: dict, shape: tuple[int, int], num_classes: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
@@ -40,7 +41,9 @@ class TiledEncoderDecoder(EncoderDecoder):
         ValueError: a window or stride that is missing, too small, or leaves gaps; or more than 255 classes.
     """
 
-    def __init__(self, *args, continue_edges: bool = True, **kwargs) -> None:
+    test_cfg: ConfigDict  # how to predict: whole, or in windows
+
+    def __init__(self, *args: Any, continue_edges: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.test_cfg = self.test_cfg or ConfigDict(mode='whole')
         check_test_cfg(self.test_cfg)

@@ -32,7 +32,7 @@ class Segmentation(Task):
             return
         if 'seg_map_path' not in dataset.folders:
             raise UserError(
-                f'data_prefix of {dataset.type} has no folder of segmentation maps; expected: img_path and '
+                f'data_prefix of {dataset.type_name} has no folder of segmentation maps; expected: img_path and '
                 'seg_map_path. For pictures alone: tools/infer.py.'
             )
         check_segmentation_maps(dataset)
@@ -41,11 +41,11 @@ class Segmentation(Task):
         """Segmentation maps are numbered by the classes of the data set's class; a config chooses among them."""
         if dataset.classes is None:
             raise UserError(
-                f'The data set {dataset.type} has no list of classes. Name them: metainfo=dict(classes=[...]).'
+                f'The data set {dataset.type_name} has no list of classes. Name them: metainfo=dict(classes=[...]).'
             )
         unknown = [name for name in dataset.classes if name not in (dataset.file_classes or ())]
         if unknown:
-            raise choice_error(f'A class of {dataset.type}', unknown[0], dataset.file_classes)
+            raise choice_error(f'A class of {dataset.type_name}', unknown[0], dataset.file_classes or ())
 
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
         """See :func:`.checks.check_map_loading`."""

@@ -92,6 +92,7 @@ def sliding_window_tiles(
             if sums is None:
                 sums = logits.new_zeros((*logits.shape[:2], window_height, width))
             sums[..., left : left + window_width] += logits
+        assert sums is not None, 'there is a window in every row of them'
         count = next_top - top
         covered = rows_covered[top:next_top, None] * columns_covered  # (count, W)
         step = max(1, MAX_TILE_ELEMENTS // sums[:, :, 0].numel())
@@ -148,25 +149,25 @@ class RowResizer:
         Yields:
             First row and tile (C, m, W) of the output.
         """
-        self._rows = rows if self._rows is None else torch.cat([self._rows, rows], dim=1)  # (C, n, w)
-        known = self._first + self._rows.shape[1]
+        rows = rows if self._rows is None else torch.cat([self._rows, rows], dim=1)  # (C, n, w)
+        known = self._first + rows.shape[1]
         ready = int(torch.searchsorted(self._lower, torch.tensor(known)))  # rows below `known` are here
         step = max(1, MAX_TILE_ELEMENTS // (rows.shape[0] * self.target[1]))
         for start in range(self._done, ready, step):
-            yield start, self._tile(start, min(start + step, ready))
+            yield start, self._tile(rows, start, min(start + step, ready))
         self._done = ready
         first_needed = min(int(self._upper[ready]) if ready < self.target[0] else known, known)
-        kept = self._rows[:, first_needed - self._first :]
+        kept = rows[:, first_needed - self._first :]
         self._rows = kept.clone() if kept.shape[1] else None  # a slice would keep all rows alive
         self._first = first_needed
 
-    def _tile(self, start: int, stop: int) -> Tensor:
+    def _tile(self, rows: Tensor, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of the output, from ``rows`` [_first, _first + n) of the input."""
         if self.size[0] == self.target[0]:
-            tile = self._rows[:, start - self._first : stop - self._first]
+            tile = rows[:, start - self._first : stop - self._first]
         else:
             upper, lower = (
-                self._rows[:, places[start:stop].to(self._rows.device) - self._first]
-                for places in (self._upper, self._lower)
+                rows[:, places[start:stop].to(rows.device) - self._first] for places in (self._upper, self._lower)
             )
             tile = torch.lerp(upper, lower, self._weight[start:stop, None].to(upper))
         if self.size[1] == self.target[1]:

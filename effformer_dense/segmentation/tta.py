@@ -58,6 +58,7 @@ class MultiScaleFlipModel(BaseTTAModel):
             sample = batch['data_samples'][0]
             first = first or sample
             total = self._add_probabilities(total, batch['inputs'], sample)
+        assert first is not None and total is not None, 'the pipeline makes at least one of each picture'
         first.pred_sem_seg = PixelData(data=self._classify(total.div_(len(data['inputs'])))[None])
         return [first]
 

@@ -24,7 +24,14 @@ def pytest_configure() -> None:
         os.environ['OMP_NUM_THREADS'] = '1'
 
 
-@pytest.fixture(params=ALL_VARIANTS, ids=variant_id)
+#: Of each generation some that every test can afford; for the larger ones a test takes seconds.
+QUICK = 'l1', 's0', 's1'
+VARIANTS = [
+    pytest.param(row, id=variant_id(row), marks=() if row.arch in QUICK else pytest.mark.slow) for row in ALL_VARIANTS
+]
+
+
+@pytest.fixture(params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> Variant:
     return request.param
 

@@ -86,6 +86,7 @@ def test_a_users_detector_trains_a_step(user_config: Config) -> None:
     assert not torch.equal(before, detector.backbone.stem.conv1.conv.weight)
 
 
+@pytest.mark.slow
 def test_init_detector_and_inference_detector(user_config: Config, tmp_path: Path) -> None:
     init_default_scope('mmdet')
     trained = MODELS.build(user_config.model)
@@ -118,6 +119,7 @@ def test_init_detector_on_the_demo_writes_nothing(tmp_path: Path, monkeypatch: p
     assert detector.dataset_meta['palette'] and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_registered_name_is_found_without_importing_the_class(tmp_path: Path) -> None:
     """In a fresh interpreter, where nothing but `custom_imports` can have registered it."""
     import subprocess
@@ -134,6 +136,7 @@ def test_the_registered_name_is_found_without_importing_the_class(tmp_path: Path
     assert done.stdout.splitlines()[-1:] == ['EfficientFormerV2'], done.stderr
 
 
+@pytest.mark.slow
 def test_backbones_need_nothing_but_torch_and_mmengine() -> None:
     import subprocess
     import sys

@@ -40,6 +40,7 @@ def test_help_needs_neither_data_nor_torch(tmp_path: Path) -> None:
     assert [f'python tools/{tool}.py' in text for tool, text in zip(tools, texts, strict=True)] == [True] * len(tools)
 
 
+@pytest.mark.slow
 def test_mistake_is_one_message_and_leaves_nothing(tmp_path: Path) -> None:
     done = _run('train', 'configs/maskrcnn_v2_s0_coco.py', '--data-root', tmp_path / 'nowhere', cwd=tmp_path)
     assert done.returncode == 2
@@ -62,6 +63,7 @@ def test_resume_does_not_take_the_config_for_a_checkpoint(tmp_path: Path) -> Non
     assert done.returncode == 2 and 'Name the config before --resume' in done.stderr
 
 
+@pytest.mark.slow
 def test_infer_without_a_checkpoint(tmp_path: Path) -> None:
     done = _run('infer', 'configs/maskrcnn_v2_s0_shapes.py', 'gone.pth', 'gone.jpg', cwd=tmp_path)
     assert done.returncode == 2 and 'Checkpoint gone.pth does not exist' in done.stderr

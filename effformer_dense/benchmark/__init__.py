@@ -1,1 +1,1 @@
-"""How long, how much memory: ``tools/benchmark.py``."""
+"""Benchmarks of time and memory, as ``tools/benchmark.py`` runs them."""

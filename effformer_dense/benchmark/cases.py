@@ -1,4 +1,4 @@
-"""What is measured, and what comes out."""
+"""Benchmark cases and their measurements."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Case:
 
     @property
     def conditions(self) -> str:
-        """Mode, and what else is not as usual, for a table."""
+        """Mode and other settings that differ from the defaults, for a table."""
         extras = (('train', self.train), ('cp', self.with_cp), ('sys', not self.keep_memory))
         return ' '.join([self.mode, *(name for name, applies in extras if applies), self.precision])
 
@@ -110,7 +110,7 @@ def make_cases(
     against_timm: bool,
     **options: Any,
 ) -> list[Case]:
-    """All combinations, checked.
+    """Make all combinations of the options, checked.
 
     Raises:
         ValueError: an unknown variant, a config that is not there, or a combination that cannot be measured.

@@ -25,7 +25,7 @@ LONG_STEP_S = 60
 
 
 def measure(case: Case) -> Measurement:
-    """Measure a case. Call it in a fresh process: memory that others left would count for it."""
+    """Measure a case. Call it in a fresh process: memory left by other cases would distort the peak."""
     if case.keep_memory:
         keep_freed_memory()
     torch.set_num_threads(case.threads)
@@ -91,7 +91,7 @@ def _gemm(case: Case) -> Callable[[], float]:
 
 
 def _peak_mib(step: Callable[[], object], device: str) -> float | None:
-    """Peak of memory during the first step, above what there was before it."""
+    """Peak memory of the first step, in MiB above the level before it."""
     if torch.device(device).type == 'cuda':
         allocated = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,4 +1,4 @@
-"""Running cases one after the other, and what is shown and written of them."""
+"""Running cases one by one, and reporting them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
 
 
 def _end_with_parent() -> None:
-    """Do not go on measuring for a benchmark that was killed."""
+    """End this process when the benchmark that started it is killed."""
 
     def wait() -> None:
         parent = multiprocessing.parent_process()
@@ -110,7 +110,7 @@ def _parts(measurement: Measurement) -> str:
 
 
 def machine() -> str:
-    """Where this runs: processor, threads, GPU, versions."""
+    """Describe the machine: processor, threads, GPU, versions."""
     gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
     return f'{_processor()}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}, effformer_dense {__version__}'
 

@@ -1,4 +1,4 @@
-"""What a case measures, as a function without arguments: one step."""
+"""Building what a case measures: one step as a function without arguments."""
 
 from __future__ import annotations
 
@@ -138,6 +138,6 @@ def _time_parts(model: nn.Module, parts_ms: dict[str, float], device: str) -> No
 
 
 def synchronize(device: str) -> None:
-    """Wait until a GPU is done; a CPU always is."""
+    """Wait until the device is done; a no-op on a CPU."""
     if torch.device(device).type == 'cuda':
         torch.cuda.synchronize(device)

@@ -1,1 +1,1 @@
-"""Reading a config: overrides and switches applied, registry names looked up, data sets seen as what they mean."""
+"""Reading configs: overrides, switches, registry lookups and the meaning of data set nodes."""

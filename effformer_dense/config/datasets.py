@@ -1,4 +1,4 @@
-"""What a data set config means, defaults of its class included."""
+"""What a data set config means, including the defaults of its class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .registry import argument, find_component
 
 @dataclass(frozen=True)
 class DatasetView:
-    """A data set config, worked out once; nothing of the data themselves is read.
+    """A data set config, resolved once. The data themselves are not read.
 
     Attributes:
         type_name: name of the class, as in the config.
@@ -48,7 +48,7 @@ class DatasetView:
 
     @property
     def is_generated(self) -> bool:
-        """Whether the data set makes its own data."""
+        """Whether the data set generates its own data."""
         return hasattr(self.cls, 'generate')
 
     def generate(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading a config the way the tools do: overrides applied, paths made absolute, mistakes found early."""
+"""Loading a config as the tools do: apply overrides, make paths absolute, catch mistakes early."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _known_keys() -> list[str]:
 
 
 def _check_top_level_keys(cfg: Config) -> None:
-    """A key that is nearly one that MMEngine reads is a misspelling; others are the config's own variables."""
+    """Refuse near misses of keys that MMEngine reads; any other key is a variable of the config."""
     for key in cfg:
         near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.85)
         if near and near[0] != key:

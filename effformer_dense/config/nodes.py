@@ -7,7 +7,7 @@ from typing import Any
 
 
 def walk(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
-    """Every dict inside a config node with its key path, outermost first."""
+    """Yield every dict inside a config node with its key path, outermost first."""
     if isinstance(node, dict):
         yield path, node
         for key, value in node.items():

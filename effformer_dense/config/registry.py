@@ -1,4 +1,4 @@
-"""What the names in a config stand for."""
+"""Registry lookups of names in a config."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mmengine.registry import Registry
 
 
 def find_component(registry: Registry, name: object) -> type | None:
-    """Class that ``name`` stands for in the default scope; None if there is none."""
+    """Look up the class registered under ``name`` in the default scope; None if there is none."""
     if inspect.isclass(name):
         return name
     if not isinstance(name, str):
@@ -20,7 +20,7 @@ def find_component(registry: Registry, name: object) -> type | None:
 
 
 def argument(cls: type | None, node: dict, name: str, default: Any) -> Any:
-    """Argument ``name`` as ``cls`` will get it: of ``node``, else the default of its constructor, else ``default``."""
+    """Value of argument ``name``: from ``node``, else the constructor's default, else ``default``."""
     if name in node:
         return node[name]
     for base in getattr(cls, '__mro__', ()):

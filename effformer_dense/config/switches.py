@@ -1,4 +1,4 @@
-"""What single options of the command line change about a config."""
+"""Command-line switches that change a config."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .nodes import walk
 
 
 def check_launcher(launcher: str) -> None:
-    """Several processes need GPUs and somebody to start them.
+    """Check that a distributed run has GPUs and was started by its launcher.
 
     Raises:
         ValueError: there is no GPU, or torchrun did not start this process.
@@ -28,7 +28,7 @@ def check_launcher(launcher: str) -> None:
 
 
 def drop_pretrained(cfg: Config) -> None:
-    """Remove every pretrained start; other initialisation stays."""
+    """Remove all pretrained weights from the config; other initialisation stays."""
     for _, node in walk(cfg.get('model')):
         init = node.get('init_cfg')
         if isinstance(init, list):
@@ -39,7 +39,7 @@ def drop_pretrained(cfg: Config) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Mixed precision in training, validation and testing.
+    """Enable mixed precision in training, validation and testing.
 
     Raises:
         ValueError: there is no GPU.
@@ -55,10 +55,10 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Let MMEngine multiply the learning rate by the total batch over the one that the rate is meant for.
+    """Let MMEngine scale the learning rate by total batch size over base batch size.
 
     Raises:
-        ValueError: the config does not say which one that is.
+        ValueError: the config has no base batch size.
     """
     if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         raise UserError(
@@ -69,7 +69,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def replace_sync_batch_norm(cfg: Config) -> None:
-    """A single process has nothing to synchronise, and SyncBN refuses to train on a CPU."""
+    """Replace SyncBN by BN: one process has nothing to synchronise, and SyncBN does not train on a CPU."""
     found = [path for path, node in walk(cfg.get('model')) if node.get('type') == 'SyncBN']
     for _, node in walk(cfg.get('model')):
         if node.get('type') == 'SyncBN':

@@ -1,1 +1,1 @@
-"""Detection around the backbones: checks of COCO annotations, results as COCO tables, drawing."""
+"""The detection task: checks of COCO annotations, results as COCO tables, drawing."""

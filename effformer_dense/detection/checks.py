@@ -1,4 +1,4 @@
-"""COCO annotation files: readable, of the config's classes, naming pictures that are there."""
+"""Checks of COCO annotation files: readable, with the config's classes, and with all their pictures present."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPENED_PICTURES = 200
 
 
 def check_annotations(path: Path, classes: Sequence[str] | None, pictures: Path | None) -> None:
-    """An annotation file can be used.
+    """Check that an annotation file is usable.
 
     Args:
         path: the file.
@@ -33,7 +33,7 @@ def check_annotations(path: Path, classes: Sequence[str] | None, pictures: Path 
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
-    """COCO annotation file.
+    """Read a COCO annotation file.
 
     Raises:
         ValueError: no JSON, or not the tables of an instance annotation file.
@@ -57,7 +57,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
 
 
 def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> None:
-    """The pictures that a COCO file names are in a folder, and a sample of them is whole.
+    """Check that all pictures named by a COCO file exist, and decode a sample of them.
 
     Args:
         annotation: the file, named in errors.

@@ -51,7 +51,7 @@ def draw_sample(
 
 
 def _enlarge(image: np.ndarray, sample: BaseDataElement, factor: int) -> tuple[np.ndarray, BaseDataElement]:
-    """Picture and instances ``factor`` times as large; changes ``sample``."""
+    """Enlarge picture and instances by ``factor``; modifies ``sample``."""
     for name in ('pred_instances', 'gt_instances'):
         instances = sample.get(name)
         if instances is None:

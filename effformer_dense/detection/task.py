@@ -1,4 +1,4 @@
-"""Detection as a task."""
+"""The detection task."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from .results import instance_annotations, predictions_table
 
 
 class Detection(Task):
-    """Instances: boxes, labels, scores and, of some models, masks."""
+    """Predicts instances: boxes, labels, scores and, for some models, masks."""
 
     name = 'detection'
     framework = 'mmdet'
 
     def check_dataset(self, dataset: DatasetView) -> None:
-        """See :func:`.checks.check_annotations`; annotations other than COCO's are left to the data set."""
+        """See :func:`.checks.check_annotations`. Annotations in other formats than COCO's are not checked."""
         if dataset.annotation is not None and dataset.annotation.suffix == '.json':
             check_annotations(dataset.annotation, dataset.classes, dataset.folders.get('img'))
 
     def check_classes(self, dataset: DatasetView) -> None:
-        """Any names may be in an annotation file: :meth:`check_dataset` looks there."""
+        """Nothing to check: class names are compared with the annotation file in :meth:`check_dataset`."""
 
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
-        """mmdet's own steps take what they find."""
+        """Nothing to check: mmdet's transforms take annotations as they are."""
 
     def draw_comparison(
         self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
     ) -> None:
-        """Two pictures side by side."""
+        """Draw ground truth and prediction side by side."""
         draw_sample(visualizer, image, sample, target, score_threshold, draw_gt=True)
 
     def writer(
@@ -53,14 +53,14 @@ class Detection(Task):
         return InstanceWriter(visualizer, out_dir, score_threshold)
 
     def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
-        """mmdet's."""
+        """mmdet's data sample."""
         from mmdet.structures import DetDataSample
 
         return DetDataSample(metainfo=metainfo)
 
 
 class InstanceWriter(ResultWriter):
-    """Writes ``pictures/NAME.png`` and, of models that predict instances, ``predictions.json`` in COCO format."""
+    """Writes ``pictures/NAME.png`` and, for models that predict instances, ``predictions.json`` in COCO format."""
 
     def __init__(self, visualizer: Visualizer, out_dir: Path, score_threshold: float) -> None:
         self.visualizer = visualizer
@@ -71,7 +71,7 @@ class InstanceWriter(ResultWriter):
         self._has_instances = False
 
     def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
-        """Draw one picture and note its instances."""
+        """Draw one picture and collect its instances."""
         draw_sample(self.visualizer, image, sample, self.out_dir / 'pictures' / name, self.score_threshold)
         image_id = len(self._images)
         height, width = image.shape[:2]

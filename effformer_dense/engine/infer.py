@@ -86,7 +86,7 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, path: Path, image_id: int = 0) -> BaseDataElement:
-        """Data sample with predictions in the coordinates of the picture."""
+        """Predict one picture; the data sample is in its coordinates."""
         batch = pseudo_collate([self.pipeline(dict(img_path=str(path), img_id=image_id))])
         return self.model.test_step(batch)[0]
 
@@ -128,7 +128,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
 
 
 def _check_out_dir(out_dir: Path, targets: dict[Path, Path]) -> None:
-    """Results can be written, and not over the pictures that they are of."""
+    """Check that results can be written without overwriting their source pictures."""
     check_output_dir(out_dir)
     kinds = ('pictures', 'colour_maps', 'segmentation_maps')
     places = {out_dir.absolute() / kind / target for kind in kinds for target in targets.values()}

@@ -1,4 +1,4 @@
-"""From options to a config that everything else can work with."""
+"""Opening a config: from options to a config that is ready to use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..segmentation.window import set_window
 
 
 def open_config(options: ConfigOptions) -> Config:
-    """Config with overrides and switches applied, its framework's scope and imports in place.
+    """Load a config, enter its framework's scope, and set the sliding window if one is asked for.
 
     Raises:
         ValueError: see :func:`..config.load.load_config` and :func:`..segmentation.window.set_window`.

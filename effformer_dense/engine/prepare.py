@@ -17,7 +17,7 @@ _OPENED = 50  # files of each folder
 
 
 def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bool = True) -> list[str]:
-    """Check that a data set is in place and whole.
+    """Check that a data set is complete, and link it to where the configs look.
 
     Args:
         name: 'coco' or 'ade20k'.
@@ -61,7 +61,7 @@ def _place(layout: Layout) -> Path:
 
 
 def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: list[str]) -> str:
-    """One line about a folder."""
+    """Describe a folder in one line."""
     entries = sorted(path for path in (root / part.path).iterdir() if not path.name.startswith('.'))
     files = [path for path in entries if path.suffix == part.suffix]
     if not files:

@@ -128,7 +128,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
 
 
 def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) -> None:
-    """Give the runner's model its weights, and speed; it may be wrapped for several processes, and for augmentation."""
+    """Load weights into the runner's model and speed it up; it may be wrapped, by DDP or for augmentation."""
     holder, name = runner, 'model'
     if is_model_wrapper(runner.model):
         holder, name = runner.model, 'module'
@@ -140,7 +140,7 @@ def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) 
 
 
 def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
-    """What testing writes can be written, and takes nobody's files away."""
+    """Check that outputs can be written without replacing existing files."""
     for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.map_dir)):
         check_output_dir(folder)
     map_dir = evaluation.map_dir
@@ -185,7 +185,7 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[s
 
 
 def _enable_tta(cfg: Config) -> None:
-    """Test with the augmentations of the config."""
+    """Switch the config to test-time augmentation."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(

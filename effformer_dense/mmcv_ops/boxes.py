@@ -12,7 +12,7 @@ _LINEAR, _GAUSSIAN = 1, 2  # of soft NMS; 0 drops what overlaps, as plain NMS do
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes that stay, best score first.
+    """Indices of the boxes that NMS keeps, best score first.
 
     Args:
         boxes, scores: (N, 4) and (N,), on any device.
@@ -110,7 +110,7 @@ def _weights(overlap: np.ndarray, iou_threshold: float, sigma: float, method: in
 
 
 def _first_best(scores: np.ndarray) -> int:
-    """The first of the highest scores; one that is no number is never higher, nor lower."""
+    """Index of the first highest score; NaN compares as neither higher nor lower."""
     return 0 if np.isnan(scores[0]) else int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
 
 

@@ -49,7 +49,7 @@ def ms_deform_attn_backward(
     grad_attn_weight: Tensor,
     im2col_step: int,
 ) -> None:
-    """Fill the three gradients; the forward pass, of which nothing was kept, is done again."""
+    """Fill the three gradients; the forward pass saves nothing, so it is recomputed."""
     inputs = [tensor.detach().requires_grad_() for tensor in (value, sampling_locations, attention_weights)]
     with torch.enable_grad():
         output = ms_deform_attn_forward(

@@ -112,7 +112,7 @@ def _plain_gradients(
 
 
 def _no_mask_no_bias(input: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    """What torchvision's op wants in their places."""
+    """Placeholders that torchvision's op expects."""
     return computable(input.new_zeros(len(input), 1), input.new_zeros(len(weight)))
 
 

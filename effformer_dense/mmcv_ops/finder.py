@@ -26,7 +26,7 @@ _RANKS = ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
 
 class MmcvError(MissingPackageError):
-    """mmcv is there, but not in a state to be used."""
+    """mmcv is installed but unusable."""
 
 
 def install() -> None:
@@ -45,7 +45,7 @@ def install() -> None:
 
 
 def check_mmcv(announce: bool = True) -> None:
-    """mmcv and its ops can be imported.
+    """Check that mmcv and its ops can be imported.
 
     Args:
         announce: say now if they stand in; otherwise :func:`log_stand_in` is to be called when there is a log.
@@ -65,13 +65,13 @@ def check_mmcv(announce: bool = True) -> None:
 
 
 def is_compiled() -> bool:
-    """Whether the ops in use are mmcv's own, and not those that stand in; errors as of :func:`check_mmcv`."""
+    """Whether mmcv's own compiled ops are in use; raises as :func:`check_mmcv` does."""
     spec = importlib.import_module(NAME).__spec__
     return spec is not None and isinstance(spec.loader, ExtensionFileLoader)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Answers for ``mmcv._ext`` alone."""
+    """Finder of ``mmcv._ext`` and nothing else."""
 
     announce = True
 
@@ -92,7 +92,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _CompiledLoader(ExtensionFileLoader):
-    """Python's own loader, with an error that says what to do."""
+    """Python's extension loader, with an error that says what to do."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         try:
@@ -117,7 +117,7 @@ class _StandInLoader(importlib.abc.Loader):
 
 
 def log_stand_in(logger: logging.Logger | str) -> None:
-    """Say that torchvision's ops stand in, if they do, by the first process of several only."""
+    """Log, from the first process only, that torchvision's ops stand in, if they do."""
     module = sys.modules.get(NAME)
     first = all(os.environ.get(name, '0') == '0' for name in _RANKS) and multiprocessing.parent_process() is None
     if not first or not isinstance(getattr(module, '__loader__', None), _StandInLoader):
@@ -154,7 +154,7 @@ def _check_torchvision() -> None:
 
 
 def _libraries(folders: Sequence[str]) -> list[Path]:
-    """Compiled ops in ``folders``, for whichever Python."""
+    """Compiled ops in ``folders``, for any version of Python."""
     files = (file for folder in folders for file in sorted(Path(folder).glob('_ext*')))
     return [file for file in files if file.suffix in _LIBRARY_SUFFIXES]
 
@@ -178,6 +178,5 @@ def _import_failure(error: Exception) -> str:
             "own environment: `pip install -e '.[onedl]'`."
         )
     return (
-        f'mmcv at {where} cannot be imported ({type(error).__name__}: {error}). Install it anew: {plain_command()}. '
-        f'{SEE}'
+        f'mmcv at {where} cannot be imported ({type(error).__name__}: {error}). Reinstall it: {plain_command()}. {SEE}'
     )

@@ -1,4 +1,4 @@
-"""The mmcv that is installed: who installed it, and how to have another."""
+"""Commands that replace the installed mmcv, by the package it came from."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ SEE = 'See "mmcv" in docs/troubleshooting.md.'
 
 
 def compile_command() -> str:
-    """How to compile the ops of the mmcv that is installed, for the torch that is here."""
+    """Command that compiles the installed mmcv's ops for the installed torch."""
     pip = _install('--no-build-isolation ', {'mmcv-lite': 'mmcv'})
     return f'`{pip}` (in a checkout: `MMCV=compiled make setup`)'
 
 
 def plain_command() -> str:
-    """How to install it anew, without compiled ops."""
+    """Command that reinstalls mmcv without compiled ops."""
     return f'`{_install("", {"mmcv": "mmcv-lite"})}` (in a checkout: `MMCV=stand-in make setup`)'
 
 
 def location() -> str | None:
-    """Where mmcv lies; None where there is none."""
+    """Location of mmcv; None if it is not installed."""
     spec = importlib.util.find_spec('mmcv')
     if spec is None:
         return None

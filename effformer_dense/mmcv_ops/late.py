@@ -30,7 +30,7 @@ class _GuardedImport(NamedTuple):
 
 
 def supply_imported() -> None:
-    """Give modules that did without mmcv's ops the ones that are there now."""
+    """Replace the fallbacks of modules that were imported without mmcv's ops."""
     wanting = [(module, imports) for module in _modules().values() if (imports := _guarded_imports(module))]
     if not wanting:
         return
@@ -46,7 +46,7 @@ def supply_imported() -> None:
 
 
 def _modules() -> dict[str, ModuleType]:
-    """What has been imported of the frameworks."""
+    """Modules of the frameworks that have been imported."""
     modules = list(sys.modules.items())
     return {name: module for name, module in modules if name.partition('.')[0] in _GUARDING and module is not None}
 
@@ -87,7 +87,7 @@ def _in_source(source: str) -> Iterator[_GuardedImport]:
 
 
 def _redo(module: ModuleType, item: _GuardedImport) -> None:
-    """Do one import again; what stood for its result gives way, as a name and as a base class."""
+    """Repeat one import and replace its fallback, as a name and as a base class."""
     source = _imported(item.module)
     if source is None or not hasattr(source, item.name):
         return

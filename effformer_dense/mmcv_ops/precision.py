@@ -1,4 +1,4 @@
-"""In which precision, and how deterministically, the stand-ins compute."""
+"""Precision and determinism of the stand-ins."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Everything that is checked before long work. A check writes nothing."""
+"""All checks that run before long work starts. A check writes nothing."""

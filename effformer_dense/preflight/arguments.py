@@ -39,7 +39,7 @@ _FIXED_KEYS: dict[str, tuple[str, ...]] = {
 
 
 def check_arguments(cfg: Config) -> None:
-    """Every argument and type is one that exists, or at least not one letter away from one that does.
+    """Check that every argument and type exists, or at least is not a near miss of one that does.
 
     Builders take some keys away before the constructor sees them (``requires_grad`` of a norm, say), so a key that is
     like none of the accepted ones passes; components of this package take exactly what their signature says.
@@ -75,7 +75,7 @@ def _check_keys(what: str, node: Iterable[str], component: type) -> None:
 
 
 def _check_type(path: str, name: object, candidates: tuple[Registry, ...]) -> None:
-    """A type that no registry of its section knows passes unless it is nearly one that they do know."""
+    """Check the type of a node: an unregistered name passes unless it is a near miss of a registered one."""
     if not isinstance(name, str):
         return
     known: set[str] = set()
@@ -88,7 +88,7 @@ def _check_type(path: str, name: object, candidates: tuple[Registry, ...]) -> No
 
 
 def _accepted_arguments(component: type) -> list[str] | None:
-    """Names a constructor takes, those that ``**kwargs`` hands to base classes included; None if it takes any."""
+    """Argument names of a constructor, including those it forwards to base classes; None if it accepts any."""
     names: list[str] = []
     for cls in component.__mro__:
         if '__init__' not in vars(cls):

@@ -1,4 +1,4 @@
-"""Data sets in place: folders and files, classes and colours; what is in the files is the task's to check."""
+"""Checks of data sets: folders and files, classes and colours. Their contents are checked by the task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HELP = 'See "Data" in the README for what must lie where, or name the folder wi
 
 
 def check_dataset(dataset: DatasetView) -> None:
-    """Folders and files of a data set exist, and its annotations can be used.
+    """Check that the folders and files of a data set exist and its annotations are usable.
 
     Raises:
         ValueError: something is missing, unreadable or inconsistent.
@@ -40,7 +40,7 @@ def check_dataset(dataset: DatasetView) -> None:
 
 
 def check_classes(dataset: DatasetView) -> None:
-    """There are classes that the data set can have, and a colour for each.
+    """Check that the configured classes exist in the data set and that each has a colour.
 
     Raises:
         ValueError: no classes, classes that the annotations do not know, or a palette of another length.
@@ -63,7 +63,7 @@ def check_classes(dataset: DatasetView) -> None:
 
 
 def check_evaluator(evaluator: Any, name: str) -> None:
-    """Annotation files that metrics read exist.
+    """Check that the annotation files of the metrics exist.
 
     Raises:
         ValueError: one does not.

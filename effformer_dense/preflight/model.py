@@ -1,4 +1,4 @@
-"""The model of a config: its backbone, what its neck takes, pretrained weights, numbers of classes."""
+"""Checks of a config's model: backbone, channels of the neck, pretrained weights, numbers of classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head'
 
 
 def check_backbone(model: dict, with_weights: bool) -> None:
-    """The backbone can be built, the neck takes its channels, and its pretrained weights can be had and fit.
+    """Check that the backbone builds, the neck expects its channels, and its pretrained weights are available and fit.
 
     Args:
         model: model config.
@@ -65,7 +65,7 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
 
 
 def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) -> None:
-    """Pretrained weights can be had and fit, so that a misfit shows now."""
+    """Check that the pretrained weights are available and fit."""
     if '://' not in source and not Path(source).is_file():
         raise UserError(
             f'Pretrained weights {source} do not exist. Name a local file with --cfg-options '

@@ -1,4 +1,4 @@
-"""All that is checked before any long work: arguments, data, the model itself, its pretrained weights."""
+"""The order of the checks before long work: arguments, data, model, pretrained weights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .model import check_backbone, check_num_classes
 
 
 def check_config(cfg: Config, splits: Sequence[str]) -> None:
-    """The config by itself: nothing is missing from it, nothing misspelt.
+    """Check the config itself: nothing is missing and nothing is misspelt.
 
     Args:
         cfg: config with absolute data paths (:func:`..config.load.load_config`).
-        splits: of 'train', 'val' and 'test', which are going to be read.
+        splits: the splits that will be read, of 'train', 'val' and 'test'.
 
     Raises:
         ValueError: anything wrong, with the value and the way out.
@@ -38,15 +38,15 @@ def check_config(cfg: Config, splits: Sequence[str]) -> None:
 
 
 def check_run(cfg: Config, splits: Sequence[str]) -> None:
-    """What the config names: data, and the model with its pretrained weights.
+    """Check what the config refers to: data, and the model with its pretrained weights.
 
     Args:
         cfg: config that passed :func:`check_config`.
-        splits: as there.
+        splits: the splits that will be read.
 
     Raises:
         ValueError: anything wrong, with the value and the way out.
-        FileNotFoundError: pretrained weights that are neither here nor to be downloaded.
+        FileNotFoundError: pretrained weights are neither cached nor downloadable.
     """
     for split in splits:
         for dataset in datasets_of(cfg, split):
@@ -57,10 +57,10 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
 
 
 def check_parts(cfg: Config, keys: Sequence[str]) -> None:
-    """The config has the parts that a run cannot do without.
+    """Check that the config has the parts that every run needs.
 
     Raises:
-        ValueError: one is missing.
+        ValueError: a part is missing.
     """
     for key in keys:
         if not cfg.get(key):

@@ -59,6 +59,7 @@ def test_a_classifier_goes_along_to_timm_and_back(variant: Variant) -> None:
     assert all(torch.equal(value, again.weights[key]) for key, value in state.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('generation', [1, 2])
 def test_official_layout_has_the_published_keys_and_shapes(
     generation: int, golden_layout: Callable[[str], dict]
@@ -72,6 +73,7 @@ def test_official_layout_has_the_published_keys_and_shapes(
         assert {key: list(value.shape) for key, value in written.items()} == backbone
 
 
+@pytest.mark.slow
 def test_index_buffers_are_those_of_timm() -> None:
     for row in V1_VARIANTS.values():
         reference = timm.create_model(row.timm_name.split('.')[0], num_classes=0).state_dict()

@@ -15,7 +15,7 @@ from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 from tests.golden import weights
 from tests.helpers import GOLDEN, build
 
-CASES = ['v1_l1', 'v1_l3', 'v2_s0', 'v2_s2']
+CASES = ['v1_l1', pytest.param('v1_l3', marks=pytest.mark.slow), 'v2_s0', pytest.param('v2_s2', marks=pytest.mark.slow)]
 
 
 def _variant(case: str) -> Variant:
@@ -75,6 +75,7 @@ def test_layouts_of_others_for_v1(source: str, golden_state: Callable[[str], dic
     _compare(net, f'{source}_v1_l1')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arch', ['l1', 'l3', 'l7'])
 @pytest.mark.parametrize('source', ['mmpretrain', 'huggingface', 'official_imagenet'])
 def test_every_layout_of_v1_gives_timms_features(source: str, arch: str, golden_state: Callable[[str], dict]) -> None:
@@ -95,6 +96,7 @@ def test_every_layout_of_v1_gives_timms_features(source: str, arch: str, golden_
             assert float((ours - theirs).abs().max() / theirs.std()) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arch', ['s1', 'l'])
 def test_official_layout_of_v2_gives_timms_features(arch: str, golden_state: Callable[[str], dict]) -> None:
     """Where there are no stored features."""

@@ -11,6 +11,9 @@ from PIL import Image
 
 from effformer_dense.data.ade_layout import scene_to_labels
 from effformer_dense.data.shapes import make_scene
+from tests.helpers import PROJECT_ROOT
+
+CONFIGS = PROJECT_ROOT / 'configs'
 
 CONFIG = """
 _base_ = {base!r}
@@ -41,13 +44,16 @@ param_scheduler = []
 """
 
 
+def write_tiny_config(folder: Path) -> Path:
+    """The demo's config, shrunk to four pictures of 64 px and one epoch of two iterations."""
+    path = folder / 'tiny.py'
+    path.write_text(CONFIG.format(base=str(CONFIGS / 'maskrcnn_v2_s0_shapes.py'), root=f'{folder / "shapes"}/'))
+    return path
+
+
 @pytest.fixture
 def tiny_config(tmp_path: Path) -> Path:
-    """The demo's config, shrunk to four pictures of 64 px and one epoch of two iterations."""
-    base = Path(__file__).resolve().parents[2] / 'configs' / 'maskrcnn_v2_s0_shapes.py'
-    path = tmp_path / 'tiny.py'
-    path.write_text(CONFIG.format(base=str(base), root=f'{tmp_path / "shapes"}/'))
-    return path
+    return write_tiny_config(tmp_path)
 
 
 @pytest.fixture
@@ -85,10 +91,8 @@ default_hooks = dict(checkpoint=dict(interval=2))
 SCENES = 3
 
 
-@pytest.fixture
-def ade_root(tmp_path: Path) -> Path:
-    """Three labelled scenes in ADE20K layout, of two sizes, with an unlabelled corner and label 150."""
-    root = tmp_path / 'ade'
+def write_scenes(root: Path) -> Path:
+    """Three labelled scenes in ADE20K layout, each of another size, with an unlabelled corner and label 150."""
     for folder in ('images', 'annotations'):
         (root / folder / 'validation').mkdir(parents=True)
     for index in range(SCENES):
@@ -103,9 +107,17 @@ def ade_root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tiny_segmentor(tmp_path: Path, ade_root: Path) -> Path:
+def ade_root(tmp_path: Path) -> Path:
+    return write_scenes(tmp_path / 'ade')
+
+
+def write_tiny_segmentor(folder: Path, root: Path) -> Path:
     """The full-size ADE20K config of S0 with thin heads, on three small pictures, for two iterations."""
-    base = Path(__file__).resolve().parents[2] / 'configs' / 'semfpn_v2_s0_ade20k.py'
-    path = tmp_path / 'semfpn_tiny.py'
-    path.write_text(SEGMENTATION_CONFIG.format(base=str(base), root=f'{ade_root}/'))
+    path = folder / 'semfpn_tiny.py'
+    path.write_text(SEGMENTATION_CONFIG.format(base=str(CONFIGS / 'semfpn_v2_s0_ade20k.py'), root=f'{root}/'))
     return path
+
+
+@pytest.fixture
+def tiny_segmentor(tmp_path: Path, ade_root: Path) -> Path:
+    return write_tiny_segmentor(tmp_path, ade_root)

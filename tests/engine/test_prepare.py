@@ -128,6 +128,7 @@ def test_coco_names_its_pictures(coco: Path, project: Path) -> None:
         prepare_data('coco', coco, partial=True)
 
 
+@pytest.mark.slow
 def test_the_tool(ade_root: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT_ROOT / 'tools' / 'prepare_data.py'), 'ade20k']
     done = subprocess.run([*command, str(ade_root), '--partial', '--no-link'], capture_output=True, text=True)

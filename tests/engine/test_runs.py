@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,25 @@ from effformer_dense.engine.infer import InferOptions, infer
 from effformer_dense.engine.runner import EvaluationOptions, evaluate, load_checked_config, train
 from effformer_dense.mmcv_ops import is_compiled
 
+from .conftest import write_tiny_config
+
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope='module')
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Config of a finished training; its work dir and its pictures lie beside it."""
+    folder = tmp_path_factory.mktemp('detector')
+    config = write_tiny_config(folder)
+    train(ConfigOptions(config, work_dir=folder / 'work'))
+    return config
+
+
 @pytest.fixture
-def trained(tiny_config: Path, tmp_path: Path) -> tuple[ConfigOptions, Path]:
-    """Options and work dir of a finished training."""
-    options = ConfigOptions(tiny_config, work_dir=tmp_path / 'work')
-    return options, train(options)
+def trained(trained_once: Path, tmp_path: Path) -> tuple[ConfigOptions, Path]:
+    """Options and work dir, a copy, of the finished training."""
+    work_dir = shutil.copytree(trained_once.parent / 'work', tmp_path / 'work')
+    return ConfigOptions(trained_once, work_dir=work_dir), work_dir
 
 
 def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
@@ -182,7 +194,7 @@ def test_fused_and_compiled_models_find_the_same(trained: tuple[ConfigOptions, P
         evaluate(test, EvaluationOptions(work_dir, fused=fast, compiled=fast))
         evaluated.append(_table(json.loads((tmp_path / f'{name}.segm.json').read_text())))
         out = tmp_path / f'inferred_{name}'
-        pictures = str(tmp_path / 'shapes' / 'val')
+        pictures = str(options.config.parent / 'shapes' / 'val')
         infer(options, InferOptions(work_dir, pictures, out, score_threshold=0.0, fused=fast, compiled=fast))
         inferred.append(_table(json.loads((out / 'predictions.json').read_text())['annotations']))
     for plain, fast in (evaluated, inferred):

@@ -16,7 +16,7 @@ from effformer_dense.config.load import ConfigOptions
 from effformer_dense.engine.infer import InferOptions, infer
 from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
 
-from .conftest import SCENES
+from .conftest import SCENES, write_scenes, write_tiny_segmentor
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +28,20 @@ SMALL = [
 ]
 
 
+@pytest.fixture(scope='module')
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Config of a finished training, two iterations; its work dir lies beside it."""
+    folder = tmp_path_factory.mktemp('segmentor')
+    config = write_tiny_segmentor(folder, write_scenes(folder / 'ade'))
+    train(ConfigOptions(config, cfg_options=SMALL, work_dir=folder / 'work', from_scratch=True))
+    return config
+
+
 @pytest.fixture
-def trained(tiny_segmentor: Path, tmp_path: Path) -> ConfigOptions:
-    """Options of a config whose work dir holds a checkpoint of two iterations."""
-    options = ConfigOptions(tiny_segmentor, cfg_options=SMALL, work_dir=tmp_path / 'work', from_scratch=True)
-    train(options)
-    return options
+def trained(trained_once: Path, tmp_path: Path) -> ConfigOptions:
+    """Options of the finished training with a copy of its work dir; its pictures are those of ``ade_root``."""
+    work_dir = shutil.copytree(trained_once.parent / 'work', tmp_path / 'work')
+    return ConfigOptions(trained_once, cfg_options=SMALL, work_dir=work_dir, from_scratch=True)
 
 
 def _map_files(folder: Path) -> list[Path]:

@@ -12,6 +12,8 @@ from tests.helpers import PROJECT_ROOT
 
 from .interpreter import run
 
+pytestmark = pytest.mark.slow  # an interpreter for each
+
 
 def test_nothing_compiled_gets_the_stand_in_and_says_so_once(fake_mmcv: Path) -> None:
     code = 'import effformer_dense, mmcv.ops, mmcv._ext as ext; import mmcv.ops; print(ext.nms.__module__)'

@@ -8,6 +8,8 @@ import pytest
 
 from .interpreter import OPS, run
 
+pytestmark = pytest.mark.slow  # an interpreter for each
+
 # Users of ops as the frameworks have them: a function that raises, None, a base class, and who takes them from there.
 FALLBACKS = {
     'mmdet/__init__.py': '',
@@ -104,7 +106,6 @@ print('all there')
 """
 
 
-@pytest.mark.slow
 def test_real_frameworks() -> None:
     done = run(REAL)
     assert done.stdout.splitlines()[-1:] == ['all there'], done.stderr

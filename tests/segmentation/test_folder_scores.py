@@ -228,6 +228,7 @@ def test_ade20k_has_its_150_names() -> None:
     assert len(names) == 150 and names[0] == 'wall' and names[149] == 'flag'
 
 
+@pytest.mark.slow
 def test_the_tool_prints_and_writes_the_score(folders: tuple[Path, Path], tmp_path: Path) -> None:
     names = tmp_path / 'names.txt'
     names.write_text('\n'.join(CLASSES))

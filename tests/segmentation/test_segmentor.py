@@ -136,6 +136,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_hold_all_logits() -> None:
     """150 classes at 2048 x 4096 px are 4800 MiB of logits, and 1200 MiB before they are enlarged."""
     done = subprocess.run(

@@ -18,7 +18,7 @@ def _run(code: str) -> subprocess.CompletedProcess:
 
 LIGHT = """
 import sys
-import effformer_dense.variants, effformer_dense.version
+import effformer_dense.errors, effformer_dense.variants, effformer_dense.version
 from effformer_dense import mmcv_ops
 assert effformer_dense.variants.V2_VARIANTS['s0'].widths[0] == 32
 assert {'EfficientFormerV1', 'EfficientFormerV2', 'checkpoint', 'use_safe_loaders'} <= set(dir(effformer_dense))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
 from ..errors import UserError
@@ -26,15 +26,37 @@ def adapt_state_dict(backbone: DenseBackbone, state_dict: dict[str, Tensor], pre
         ValueError: weights of another variant, of no layout that we know, that do not fit, or that leave a part of
             the backbone without weights, whatever ``strict`` says.
     """
+    report = _rewrite(backbone, state_dict, prefix)
+    if report is not None:
+        level = logging.WARNING if report.missing else logging.INFO
+        print_log(f'{backbone.variant.name}: {report.summary()}', logger='current', level=level)
+
+
+def report_whole(model: nn.Module, state_dict: Mapping[str, Tensor]) -> LoadReport:
+    """What loading ``state_dict`` does to each entry of a detector or segmentor.
+
+    Its backbones are compared as they are loaded, in our layout, whatever layout the file has them in.
+
+    Raises:
+        ValueError: see :func:`adapt_state_dict`.
+    """
+    adapted = dict(state_dict)
+    for name, module in model.named_modules():
+        if isinstance(module, DenseBackbone):
+            _rewrite(module, adapted, f'{name}.' if name else '')
+    return load_report(adapted, model.state_dict())
+
+
+def _rewrite(backbone: DenseBackbone, state_dict: dict[str, Tensor], prefix: str) -> LoadReport | None:
+    """Bring the entries under ``prefix`` into our layout, in place; None if there are none."""
     own = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
     if not own:
-        return  # nothing for us: whether that is an error, the caller's `strict` decides
+        return None  # whether that is an error, the caller's `strict` decides
     native, report = match(backbone, own)
     for key in own:
         del state_dict[prefix + key]
     state_dict.update({prefix + key: value for key, value in native.items()})
-    level = logging.WARNING if report.missing else logging.INFO
-    print_log(f'{backbone.variant.name}: {report.summary()}', logger='current', level=level)
+    return report
 
 
 def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[str, Tensor], LoadReport]:

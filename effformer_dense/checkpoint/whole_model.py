@@ -7,12 +7,12 @@ from typing import Any
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import UserError
+from .adapter import report_whole
 from .layouts import backbone_prefixes
 from .loaders import safe_loaders
-from .report import load_report
 from .unwrap import weights_in
 
 
@@ -90,12 +90,17 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
     try:
         state_dict = weights_in(checkpoint)
         result = inner.load_state_dict(state_dict, strict=False)
-    except RuntimeError as error:
-        report = load_report(state_dict, inner.state_dict())
-        raise UserError(f'{path} does not fit the config: {report.summary()}') from error
+    except RuntimeError as error:  # entries of another shape
+        raise _misfit(path, inner, state_dict) from error
     except ValueError as error:
         raise UserError(f'{path}: {error}') from error
     if result.missing_keys or result.unexpected_keys:
-        report = load_report(state_dict, inner.state_dict())
-        raise UserError(f'{path} does not fit the config: {report.summary()} Use the config it was trained with.')
+        raise _misfit(path, inner, state_dict)
     return checkpoint
+
+
+def _misfit(path: Path, model: nn.Module, state_dict: dict[str, Tensor]) -> UserError:
+    report = report_whole(model, state_dict)
+    return UserError(
+        f'{path} does not fit the config: {report.summary(examples=10)} Use the config it was trained with.'
+    )

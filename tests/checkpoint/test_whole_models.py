@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from effformer_dense.checkpoint import Layout, convert, from_native, safe_loaders
+from effformer_dense.checkpoint.whole_model import load_weights
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 from tests.golden import weights
 from tests.helpers import GOLDEN, PROJECT_ROOT, build, randomise
@@ -114,6 +115,28 @@ def test_init_detector_and_load_from_take_the_file_as_it_is(suffix: str, tmp_pat
     with safe_loaders():
         load_checkpoint(model, str(path), map_location='cpu', strict=True)
     assert torch.equal(model.backbone.stem.conv1.conv.weight, backbone['stem.conv1.conv.weight'])
+
+
+@WHOLE
+@pytest.mark.parametrize('layout', [Layout.NATIVE, Layout.OFFICIAL])
+def test_a_head_for_other_classes_is_named_with_both_shapes(kind: str, layout: Layout, tmp_path: Path) -> None:
+    """And the backbone, in whichever layout, is not: it fits."""
+    cfg = _config(kind, 'v2_s0')
+    trained = _model(cfg)
+    variant = V2_VARIANTS['s0']
+    state = _whole_state(trained, from_native(trained.backbone.state_dict(), variant, layout))
+    torch.save({'state_dict': state}, tmp_path / 'trained.pth')
+    head = cfg.model.decode_head if kind == 'segmentor' else cfg.model.roi_head.mask_head
+    name, width = ('decode_head.conv_seg', 128) if kind == 'segmentor' else ('roi_head.mask_head.conv_logits', 256)
+    old, head.num_classes = head.num_classes, 7
+    with pytest.raises(ValueError, match='does not fit the config') as refusal:
+        load_weights(_model(cfg), tmp_path / 'trained.pth')
+    matched = len(trained.state_dict()) - 2
+    assert str(refusal.value).endswith(
+        f'config: {matched} entries matched; 2 of another shape ('
+        f'{name}.weight ({old}, {width}, 1, 1), not (7, {width}, 1, 1), {name}.bias ({old},), not (7,)). '
+        'Use the config it was trained with.'
+    )
 
 
 def test_weights_of_a_backbone_do_not_pass_as_those_of_a_detector(tmp_path: Path) -> None:

@@ -68,6 +68,21 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     assert resumed['meta']['dataset_meta']['classes'] == CLASSES
 
 
+def test_resuming_runs_no_text_of_the_checkpoint(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    """Runner.resume executes `meta.config`, which mmcv 1 left there; MMEngine leaves the others."""
+    options, work_dir = trained
+    state = read_checkpoint(find_checkpoint(work_dir))
+    canary = tmp_path / 'ran'
+    program = f'open({str(canary)!r}, "w").close()'
+    state['meta'] |= dict(config=program, cfg=program)
+    state['message_hub']['runtime_info']['cfg'] = program
+    torch.save(state, tmp_path / 'hostile.pth')
+    longer = ConfigOptions(options.config, cfg_options=['train_cfg.max_epochs=2'], work_dir=work_dir)
+    train(longer, resume=str(tmp_path / 'hostile.pth'))
+    assert read_checkpoint(find_checkpoint(work_dir))['meta']['epoch'] == 2
+    assert not canary.exists()
+
+
 OWN_RUNNER = """
 import sys
 import mmdet.apis  # before anything says that effformer_dense exists

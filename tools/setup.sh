@@ -168,20 +168,22 @@ if "$python" -c "import torch, torchvision, sys; sys.exit(torch.__version__.part
 else
   check_disk
 fi
-say "1/3 Virtual environment in $venv"
+say "1/4 Virtual environment in $venv, 6 GB in the end"
 if ! supported "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then
   "$base_python" -m venv --clear "$venv"
 fi
 echo "$mmcv" > "$choice"
+say '2/4 pip and setuptools: 3 MB to download'
 pip_install pip setuptools wheel packaging
-say '2/3 mmcv'
+say '3/4 mmcv, whose Python part is built from its source'
 install_mmcv
-if [ -n "$quiet" ]; then say '3/3 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)'
+if [ -n "$quiet" ]; then say '4/4 mmdet, mmsegmentation, timm, and effformer_dense itself (editable)'
 else
-  say '3/3 torch, mmdet, mmsegmentation, timm, and effformer_dense itself (editable)' \
-    '3 GB to download where the default build of torch brings CUDA'
+  say '4/4 torch, mmdet, mmsegmentation, timm, and effformer_dense itself (editable)' \
+    '3 GB to download where the default build of torch brings CUDA; then pip unpacks it, a minute or more without a word'
 fi
 pip_install --no-build-isolation --editable '.[onedl,test]'
+say 'Checking that everything imports: half a minute'
 check_opencv
 ops_work effformer_dense mmdet.apis mmseg.apis ||
   die "the installed packages do not work; the lines above say why. To start over: rm -rf $venv"

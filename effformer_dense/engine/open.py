@@ -7,6 +7,7 @@ from mmengine.config import Config
 from ..config.load import ConfigOptions, enter_scope, load_config
 from ..preflight.run import check_parts
 from ..segmentation.window import set_window
+from .quiet import import_frameworks, without_import_notice
 
 
 def open_config(options: ConfigOptions) -> Config:
@@ -15,8 +16,10 @@ def open_config(options: ConfigOptions) -> Config:
     Raises:
         ValueError: see :func:`..config.load.load_config` and :func:`..segmentation.window.set_window`.
     """
-    cfg = load_config(options)
-    enter_scope(cfg)
+    with without_import_notice():
+        cfg = load_config(options)
+        enter_scope(cfg)
+        import_frameworks(cfg)
     if options.window_px is not None:
         check_parts(cfg, ('model',))
         set_window(cfg, options.window_px, options.stride_px)

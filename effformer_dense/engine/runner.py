@@ -24,6 +24,7 @@ from ..segmentation.metric import SegmentationMetric
 from ..tasks import task_of_model
 from .open import open_config
 from .pictures_hook import PICTURES_HOOK
+from .quiet import QuietRunner
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         cfg.resume, cfg.load_from = True, str(checkpoint)
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         check_start(find_checkpoint(Path(cfg.load_from)))
-    runner = Runner.from_cfg(cfg)
+    runner = QuietRunner.from_cfg(cfg)
     log_stand_in(runner.logger)
     runner.train()
     return Path(cfg.work_dir)
@@ -121,7 +122,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     if evaluation.tta:
         _enable_tta(cfg)
     cfg.load_from = None
-    runner = Runner.from_cfg(cfg)
+    runner = QuietRunner.from_cfg(cfg)
     log_stand_in(runner.logger)
     _load_into(runner, checkpoint, evaluation)
     return runner.test()

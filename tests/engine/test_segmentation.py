@@ -273,7 +273,9 @@ def test_pictures_of_another_kind_and_missing_folders(tiny_segmentor: Path, ade_
 def test_map_files_need_the_metric_that_writes_them(tiny_config: Path, tmp_path: Path) -> None:
     options = ConfigOptions(tiny_config, work_dir=tmp_path / 'work')
     train(options)
-    with pytest.raises(ValueError, match=r'Segmentation maps are written by .*SegmentationMetric.* CocoMetric'):
+    with pytest.raises(
+        ValueError, match=r'Segmentation maps are written for segmentors, by .*SegmentationMetric.* CocoMetric'
+    ):
         evaluate(options, EvaluationOptions(tmp_path / 'work', map_dir=tmp_path / 'segmentation_maps'))
     with pytest.raises(ValueError, match='Test-time augmentation needs tta_model and tta_pipeline'):
         evaluate(options, EvaluationOptions(tmp_path / 'work', tta=True))

@@ -1,1 +1,1 @@
-"""How long, how much memory: ``tools/benchmark.py``."""
+"""How long, how much memory: the command ``benchmark``."""

@@ -42,7 +42,7 @@ def test_message_of_a_loading_process_comes_out_as_it_was_raised() -> None:
     with pytest.raises(UserError, match='Traceback') as caught:
         list(DataLoader(_Labels(), num_workers=1))
     assert message_of(caught.value).startswith('gone\nfor good.png: cannot be read (No such file or directory).')
-    assert message_of(caught.value).endswith('Every picture needs its label file.')
+    assert message_of(caught.value).endswith('Every picture needs its segmentation map.')
 
 
 def test_names_that_registries_put_before_it_are_taken_off() -> None:

@@ -1,1 +1,1 @@
-"""Benchmarks of time and memory, as ``tools/benchmark.py`` runs them."""
+"""Benchmarks of time and memory: the command ``benchmark``."""

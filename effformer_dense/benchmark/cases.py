@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from ..config.home import find_config
 from ..errors import UserError, choice_error
+from ..invocation import command
 from ..variants import ALL_VARIANTS, Variant
 
 MODES = ('eager', 'fused', 'compiled', 'fused+compiled')
@@ -123,7 +125,7 @@ def make_cases(
         raise UserError('--train measures training, and fused models are not for training: use --modes eager compiled.')
     if options.get('train') and any(map(is_config, models)):
         raise UserError(
-            '--train measures backbones: name variants such as v2_s0. For a config, tools/train.py logs it.'
+            f'--train measures backbones: name variants such as v2_s0. For a config, {command("train")} logs it.'
         )
     if options.get('with_cp') and not options.get('train'):
         raise UserError('--with-cp recomputes blocks in the backward pass: it needs --train.')
@@ -143,7 +145,7 @@ def make_cases(
 
 def _check_model(model: str) -> None:
     if is_config(model):
-        if not Path(model).is_file():
+        if find_config(model) is None:
             raise UserError(f'Config {model} is not there.')
     elif model not in variant_names():
         raise choice_error('model', model, [*variant_names(), 'a config (.py)'])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..deploy import fuse
 from ..errors import UserError
+from ..invocation import command
 from .cases import PRECISIONS, Case, is_config, variant_names
 
 
@@ -68,12 +69,12 @@ def _backbone(case: Case) -> nn.Module:
 
 
 def _whole_model(config: str) -> nn.Module:
-    from ..config.load import ConfigOptions  # needs mmdet or mmseg, backbones do not
     from ..engine.open import open_config
+    from ..options import ConfigOptions  # needs mmdet or mmseg, backbones do not
 
     cfg = open_config(ConfigOptions(Path(config), from_scratch=True))
     if not (cfg.get('model') or {}).get('backbone'):
-        raise UserError(f'{config} has no model.backbone: tools/benchmark.py measures detectors and segmentors.')
+        raise UserError(f'{config} has no model.backbone: {command("benchmark")} measures detectors and segmentors.')
     return MODELS.build(cfg.model)
 
 

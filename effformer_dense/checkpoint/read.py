@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ..errors import MissingFileError, UserError
+from ..invocation import command
 
 #: Largest pickle inside a torch file. It holds names and places of tensors, and MMEngine's logs.
 MAX_PICKLE_BYTES = 2**28
@@ -117,7 +118,7 @@ def _read_pickle(path: Path, map_location: Any, trust: bool) -> Any:
             raise ValueError(detail[1] if detail else 'a broken pickle') from error
         raise _RefusedError(
             f'wants to use {wanted[1] or wanted[2]} while it is read, which no weights need: that could run anything. '
-            'If you trust its maker as you would trust a program: tools/convert_checkpoint.py --trust IN OUT, and use '
+            f'If you trust its maker as you would trust a program: {command("convert")} --trust IN OUT, and use '
             'OUT.'
         ) from error
 

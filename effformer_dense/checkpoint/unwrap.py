@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..invocation import command
 from .layouts import backbone_prefixes
 
 #: Where programs keep the weights in their files. MMEngine and timm; the published code; lightning-like trainers.
@@ -81,7 +82,7 @@ def find_backbone(weights: Mapping[str, Tensor]) -> Found | None:
     if len(live) > 1:
         raise UserError(
             f'There are {len(live)} backbones, under {", ".join(map(repr, live))}. '
-            'Say which one: prefix=... in init_cfg, or --prefix of tools/convert_checkpoint.py.'
+            f'Say which one: prefix=... in init_cfg, or --prefix of {command("convert")}.'
         )
     return take(weights, live[0])
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from mmengine.utils import import_modules_from_strings
 
 from ..errors import UserError, choice_error
 from ..mmcv_ops import check_mmcv
+from ..options import ConfigOptions
+from .home import PREFIX, config_names, data_place, find_config
 from .nodes import walk
 from .switches import (
     check_launcher,
@@ -25,44 +28,14 @@ from .switches import (
     replace_sync_batch_norm,
 )
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 #: Top-level keys that MMEngine reads besides the arguments of its Runner.
 _OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr')
 
-#: What tools/test.py --tta reads. Too much like the usual names of variables (test_pipeline) to guess misspellings.
+#: What the option ``--tta`` reads. Too much like the usual names of variables (test_pipeline) to guess misspellings.
 _TTA_KEYS = ('tta_model', 'tta_pipeline')
-
-
-@dataclass(frozen=True)
-class ConfigOptions:
-    """What the command line changes about a config.
-
-    Attributes:
-        config: path of the config.
-        cfg_options: ``key.path=value`` strings.
-        work_dir: where to write; None for ``work_dirs/CONFIG`` in the current directory.
-        data_root: takes the place of the data sets' ``data_root``.
-        from_scratch: drop every pretrained start.
-        amp: mixed precision, in training, validation and testing.
-        auto_scale_lr: scale the learning rate with the total batch.
-        window_px: predict with a sliding window of this side.
-        stride_px: its step; None for two thirds of it.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-    """
-
-    config: Path
-    cfg_options: list[str] = field(default_factory=list)
-    work_dir: Path | None = None
-    data_root: Path | None = None
-    from_scratch: bool = False
-    amp: bool = False
-    auto_scale_lr: bool = False
-    window_px: int | None = None
-    stride_px: int | None = None
-    launcher: str = 'none'
 
 
 def load_config(options: ConfigOptions) -> Config:
@@ -84,7 +57,7 @@ def load_config(options: ConfigOptions) -> Config:
     _set_data_roots(cfg, options.data_root)
     _apply_switches(cfg, options)
     cfg.launcher = options.launcher
-    cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / options.config.stem)
+    cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(cfg.filename).stem)
     return cfg
 
 
@@ -109,19 +82,44 @@ def _apply_switches(cfg: Config, options: ConfigOptions) -> None:
         check_launcher(options.launcher)
 
 
-def _read(path: Path) -> Config:
-    if not path.is_file() and (PROJECT_ROOT / path).is_file():
-        path = PROJECT_ROOT / path
-    if not path.is_file():
-        names = [str(p) for folder in {path.parent, PROJECT_ROOT / 'configs'} for p in folder.glob('*.py')]
-        near = difflib.get_close_matches(str(path), names, n=3, cutoff=0.5)
+def _read(name: Path) -> Config:
+    path = find_config(str(name))
+    if path is None:
+        ours = config_names()
+        names = [*(str(p) for p in name.parent.glob('*.py')), *ours, *(f'configs/{config}.py' for config in ours)]
+        near = difflib.get_close_matches(str(name).removeprefix(PREFIX), names, cutoff=0.5)
         hint = f' Close to it: {", ".join(near)}.' if near else ''
-        raise UserError(f'Config {path} does not exist.{hint}')
+        raise UserError(f'Config {name} does not exist.{hint}')
     check_mmcv(announce=False)
     try:
-        return Config.fromfile(path)
+        with _bases_of_ours():
+            return Config.fromfile(path)
     except Exception as error:  # a config is a program: whatever it raises, it is the config's
         raise UserError(f'Config {path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+@contextmanager
+def _bases_of_ours() -> Iterator[None]:
+    """Let ``_base_`` of a config name configs of this package.
+
+    MMEngine finds configs of a fixed list of packages, in subfolders alone, and gives all that is in them the scope of
+    the package. Ours have the scope of mmdet or mmsegmentation, so their files are read as if named by their paths.
+    """
+    usual = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if not cfg_path.startswith(PREFIX):
+            return usual(cfg_path, filename)
+        path = find_config(cfg_path)
+        if path is None:
+            raise choice_error('_base_', cfg_path, [PREFIX + name for name in config_names()])
+        return str(path), None
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)
+    try:
+        yield
+    finally:
+        Config._get_cfg_path = staticmethod(usual)
 
 
 def _known_keys() -> list[str]:
@@ -136,7 +134,7 @@ def _check_top_level_keys(cfg: Config) -> None:
             raise UserError(f'Config key {key!r} is read by nothing. Did you mean {near[0]!r}?')
 
 
-def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     for override in overrides:
@@ -195,7 +193,6 @@ def _resolve(value: str, old_roots: set[str], data_root: Path | None) -> str:
     """``value`` if it is no path under one of ``old_roots``; otherwise the same path where the data is."""
     for old_root in old_roots:
         if Path(value).is_relative_to(old_root):
-            here = Path(old_root).absolute()
-            new_root = data_root or (here if here.exists() else PROJECT_ROOT / old_root)
+            new_root = data_root or data_place(old_root)
             return str(new_root.absolute() / Path(value).relative_to(old_root))
     return value

@@ -23,7 +23,7 @@ def check_launcher(launcher: str) -> None:
     if launcher == 'pytorch' and not {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} <= set(os.environ):
         raise UserError(
             '--launcher pytorch is for processes that torchrun starts: '
-            'torchrun --nproc_per_node=GPUS tools/train.py CONFIG --launcher pytorch'
+            'torchrun --nproc_per_node=GPUS -m effformer_dense train CONFIG --launcher pytorch'
         )
 
 

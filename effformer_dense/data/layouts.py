@@ -42,7 +42,7 @@ class Layout:
     """Where a data set's files lie.
 
     Attributes:
-        name: as tools/prepare_data.py takes it.
+        name: as the command ``prepare-data`` takes it.
         link: where the configs look, relative to the project or the current directory.
         parts: folders with files.
         files: single files.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from torch import nn
 from ..checkpoint.loaders import safe_loaders
 from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..config.datasets import datasets_of
-from ..config.load import ConfigOptions
 from ..data.pictures import find_pictures, read_picture, unusable_pictures
 from ..deploy.speed import speed_up
 from ..errors import UserError
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
+from ..options import ConfigOptions, InferOptions
 from ..preflight.arguments import check_arguments
 from ..preflight.model import check_backbone
 from ..preflight.run import check_parts
@@ -35,30 +34,6 @@ from .open import open_config
 
 #: Steps of a test pipeline that need ground truth.
 _ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadSegmentationMap')
-
-
-@dataclass(frozen=True)
-class InferOptions:
-    """What inference needs besides the config.
-
-    Attributes:
-        checkpoint: a file, or the work dir of a training.
-        pictures: a picture, a folder or a glob pattern.
-        out_dir: where results go.
-        score_threshold: lowest score of a drawn instance; the JSON holds all that the config's test_cfg keeps.
-        device: torch device; None for a GPU if there is one.
-        skip_bad: leave unusable pictures out instead of stopping.
-        fused, compiled: see :func:`.deploy.speed.speed_up`.
-    """
-
-    checkpoint: Path
-    pictures: str
-    out_dir: Path
-    score_threshold: float = 0.5
-    device: str | None = None
-    skip_bad: bool = False
-    fused: bool = False
-    compiled: bool = False
 
 
 class Predictor:
@@ -116,7 +91,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)
     check_backbone(cfg.model, with_weights=False)
-    predictor = Predictor(cfg, checkpoint, infer_options.device, infer_options.fused, infer_options.compiled)
+    predictor = Predictor(cfg, checkpoint, infer_options.device, infer_options.fuse, infer_options.compile)
     writer = task_of_model(cfg.model).writer(
         cfg, predictor.model, predictor.dataset_meta, infer_options.out_dir, infer_options.score_threshold
     )

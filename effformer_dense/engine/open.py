@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from ..config.load import ConfigOptions, enter_scope, load_config
+from ..config.load import enter_scope, load_config
+from ..options import ConfigOptions
 from ..preflight.run import check_parts
 from ..segmentation.window import set_window
 from .quiet import import_frameworks, without_import_notice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..config.load import PROJECT_ROOT
+from ..config.home import data_place
 from ..data.layouts import LAYOUTS, Layout, Part, absent_paths, misplaced
 from ..data.pictures import read_picture
 from ..data.segmentation_maps import check_segmentation_map, read_segmentation_map
@@ -32,7 +32,7 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
         ValueError: something is missing or broken, with the usual mistake behind it if it is one, and the way out.
     """
     layout = LAYOUTS[name]
-    place = _place(layout)
+    place = data_place(layout.link)
     root = place if folder is None else folder
     if root.is_file():
         raise UserError(f'{root} is a file. Unpack it and name the folder that comes out.')
@@ -52,12 +52,6 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
     if link and folder is not None:
         lines.append(_link(root, place))
     return lines
-
-
-def _place(layout: Layout) -> Path:
-    """Where the configs look: below the current directory if it is there, else below the project."""
-    here = Path(layout.link).absolute()
-    return here if here.exists() else PROJECT_ROOT / layout.link
 
 
 def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: list[str]) -> str:

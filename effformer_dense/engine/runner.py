@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,42 +14,18 @@ from mmengine.runner import Runner
 from ..checkpoint.loaders import safe_loaders
 from ..checkpoint.whole_model import check_start, find_checkpoint, load_weights
 from ..config.datasets import dataset_nodes, datasets_of
-from ..config.load import ConfigOptions
 from ..config.nodes import walk
 from ..deploy.speed import speed_up
 from ..errors import UserError
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
+from ..options import ConfigOptions, EvaluationOptions
 from ..preflight.run import check_config, check_run
 from ..segmentation.metric import SegmentationMetric
 from ..tasks import task_of_model
 from .open import open_config
 from .pictures_hook import PICTURES_HOOK
 from .quiet import QuietRunner
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """What testing needs besides the config.
-
-    Attributes:
-        checkpoint: a file, or the work dir of a training: its last checkpoint.
-        show_dir: where to write pictures of ground truth beside predictions; None for no pictures.
-        show_count: how many pictures at most.
-        score_threshold: lowest score of a drawn instance.
-        map_dir: segmentors: where to write the predicted segmentation maps; None for nowhere.
-        tta: average over scales and flips, as the config's ``tta_model`` and ``tta_pipeline`` say.
-        fused, compiled: see :func:`.deploy.speed.speed_up`.
-    """
-
-    checkpoint: Path
-    show_dir: Path | None = None
-    show_count: int = 20
-    score_threshold: float = 0.5
-    map_dir: Path | None = None
-    tta: bool = False
-    fused: bool = False
-    compiled: bool = False
 
 
 def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
@@ -117,7 +94,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     _check_outputs(cfg, evaluation)
     trial = MODELS.build(cfg.model)  # what does not fit shows before a work dir is made
     load_weights(trial, checkpoint)
-    speed_up(trial, evaluation.fused, evaluation.compiled)
+    speed_up(trial, evaluation.fuse, evaluation.compile)
     _set_outputs(cfg, evaluation, options.cfg_options)
     if evaluation.tta:
         _enable_tta(cfg)
@@ -137,14 +114,14 @@ def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) 
         holder, name = getattr(holder, name), 'module'
     model = getattr(holder, name)
     load_weights(model, checkpoint)
-    setattr(holder, name, speed_up(model, evaluation.fused, evaluation.compiled))
+    setattr(holder, name, speed_up(model, evaluation.fuse, evaluation.compile))
 
 
 def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
     """Check that outputs can be written without replacing existing files."""
-    for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.map_dir)):
+    for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.save_segmentation_maps)):
         check_output_dir(folder)
-    map_dir = evaluation.map_dir
+    map_dir = evaluation.save_segmentation_maps
     if map_dir is not None and map_dir.is_dir() and any(map_dir.iterdir()):
         raise UserError(
             f'{map_dir} is not empty: segmentation maps of several runs would mix, or take the place of annotations. '
@@ -152,7 +129,7 @@ def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
         )
 
 
-def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[str]) -> None:
+def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: Sequence[str]) -> None:
     """Pictures, segmentation maps and reports that testing writes besides its log."""
     if evaluation.show_dir is not None:
         hook = dict(
@@ -168,16 +145,16 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: list[s
         config=cfg.filename,
         checkpoint=str(evaluation.checkpoint),
         data_root=str(datasets_of(cfg, 'test')[0].root),
-        cfg_options=cfg_options,
+        cfg_options=list(cfg_options),
         test_cfg=cfg.model.get('test_cfg'),
         tta=evaluation.tta,
     )
     for metric in metrics:
         metric.setdefault('report_dir', cfg.work_dir)
         metric.setdefault('source', source)
-        if evaluation.map_dir is not None:
-            metric['map_dir'] = str(evaluation.map_dir)
-    if evaluation.map_dir is not None and not metrics:
+        if evaluation.save_segmentation_maps is not None:
+            metric['map_dir'] = str(evaluation.save_segmentation_maps)
+    if evaluation.save_segmentation_maps is not None and not metrics:
         raise UserError(
             'Segmentation maps are written for segmentors, by '
             f'test_evaluator=dict(type={SegmentationMetric.__name__!r}). '

@@ -14,6 +14,7 @@ from mmengine.registry import METRICS
 from ..data.segmentation_maps import UNLABELLED, file_numbers, to_segmentation_map
 from ..errors import UserError
 from ..files import write_png
+from ..invocation import command
 from .report import score_lines, score_table, write_scores
 from .scores import PixelCounts, Scores
 
@@ -97,7 +98,7 @@ def _annotation(sample: dict, shape: tuple[int, int], num_classes: int) -> np.nd
     path = sample.get('seg_map_path') or sample.get('img_path')
     if 'gt_sem_seg' not in sample:
         raise UserError(
-            f'{path} comes without an annotation, so there is nothing to score. For pictures alone: tools/infer.py.'
+            f'{path} comes without an annotation, so there is nothing to score. For pictures alone: {command("infer")}'
         )
     annotation = _array(sample['gt_sem_seg'])
     if annotation.shape != shape:

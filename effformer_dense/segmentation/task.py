@@ -14,6 +14,7 @@ from mmengine.visualization import Visualizer
 from ..config.datasets import DatasetView
 from ..errors import UserError, choice_error
 from ..files import write_png
+from ..invocation import command
 from ..tasks import ResultWriter, Task
 from .checks import check_map_loading, check_segmentation_maps
 from .draw import comparison
@@ -33,7 +34,7 @@ class Segmentation(Task):
         if 'seg_map_path' not in dataset.folders:
             raise UserError(
                 f'data_prefix of {dataset.type_name} has no folder of segmentation maps; expected: img_path and '
-                'seg_map_path. For pictures alone: tools/infer.py.'
+                'seg_map_path. For pictures alone: ' + command('infer')
             )
         check_segmentation_maps(dataset)
 

@@ -1,4 +1,4 @@
-"""The sliding window of ``tools/test.py`` and ``tools/infer.py``."""
+"""The sliding window of the commands ``test`` and ``infer``."""
 
 from __future__ import annotations
 

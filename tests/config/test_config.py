@@ -9,9 +9,10 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from effformer_dense.config.load import ConfigOptions, load_config
+from effformer_dense.config.load import load_config
 from effformer_dense.config.nodes import walk
 from effformer_dense.engine.open import open_config
+from effformer_dense.options import ConfigOptions
 from effformer_dense.preflight.arguments import check_arguments
 from effformer_dense.variants import Variant
 from tests.helpers import PROJECT_ROOT, build, variant_id

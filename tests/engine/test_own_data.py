@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from effformer_dense.config.load import ConfigOptions
 from effformer_dense.data.coco_layout import ensure_coco_shapes
 from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.shapes import CLASSES
-from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
+from effformer_dense.engine.runner import evaluate, train
+from effformer_dense.options import ConfigOptions, EvaluationOptions
 from tests.helpers import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow

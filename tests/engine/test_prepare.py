@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effformer_dense.engine import prepare
+from effformer_dense.config import home
 from effformer_dense.engine.prepare import prepare_data
 from tests.helpers import PROJECT_ROOT
 
@@ -23,7 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / 'project'
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(prepare, 'PROJECT_ROOT', folder)
+    monkeypatch.setattr(home, 'CHECKOUT', folder)
     return folder
 
 

@@ -10,8 +10,9 @@ import torch
 from mmengine.registry import MODELS
 from PIL import Image
 
-from effformer_dense.config.load import ConfigOptions, enter_scope, load_config
-from effformer_dense.engine.runner import EvaluationOptions, evaluate
+from effformer_dense.config.load import enter_scope, load_config
+from effformer_dense.engine.runner import evaluate
+from effformer_dense.options import ConfigOptions, EvaluationOptions
 from tests.helpers import PROJECT_ROOT, SHARED, randomise
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def checkpoint(tmp_path: Path) -> tuple[ConfigOptions, Path]:
 
 def test_printed_score_is_that_of_the_saved_labels(checkpoint: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
     options, path = checkpoint
-    metrics = evaluate(options, EvaluationOptions(path, map_dir=tmp_path / 'segmentation_maps'))
+    metrics = evaluate(options, EvaluationOptions(path, save_segmentation_maps=tmp_path / 'segmentation_maps'))
     pairs = []
     for annotation_file in (ROOT / 'annotations' / 'validation').glob('*.png'):
         files = (annotation_file, tmp_path / 'segmentation_maps' / annotation_file.name)

@@ -18,12 +18,12 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from effformer_dense.checkpoint.whole_model import find_checkpoint, read_checkpoint
-from effformer_dense.config.load import ConfigOptions
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.detection.results import category_ids
-from effformer_dense.engine.infer import InferOptions, infer
-from effformer_dense.engine.runner import EvaluationOptions, evaluate, load_checked_config, train
+from effformer_dense.engine.infer import infer
+from effformer_dense.engine.runner import evaluate, load_checked_config, train
 from effformer_dense.mmcv_ops import is_compiled
+from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions
 
 from .conftest import write_tiny_config
 
@@ -206,11 +206,11 @@ def test_fused_and_compiled_models_find_the_same(trained: tuple[ConfigOptions, P
     for name, fast in (('plain', False), ('fast', True)):
         override = f'test_evaluator.outfile_prefix={tmp_path / name}'
         test = ConfigOptions(options.config, cfg_options=[override], work_dir=work_dir)
-        evaluate(test, EvaluationOptions(work_dir, fused=fast, compiled=fast))
+        evaluate(test, EvaluationOptions(work_dir, fuse=fast, compile=fast))
         evaluated.append(_table(json.loads((tmp_path / f'{name}.segm.json').read_text())))
         out = tmp_path / f'inferred_{name}'
         pictures = str(options.config.parent / 'shapes' / 'val')
-        infer(options, InferOptions(work_dir, pictures, out, score_threshold=0.0, fused=fast, compiled=fast))
+        infer(options, InferOptions(work_dir, pictures, out, score_threshold=0.0, fuse=fast, compile=fast))
         inferred.append(_table(json.loads((out / 'predictions.json').read_text())['annotations']))
     for plain, fast in (evaluated, inferred):
         assert len(plain) > 20

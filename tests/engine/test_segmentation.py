@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from effformer_dense.config.load import ConfigOptions
-from effformer_dense.engine.infer import InferOptions, infer
-from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
+from effformer_dense.engine.infer import infer
+from effformer_dense.engine.runner import evaluate, train
+from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions
 
 from .conftest import SCENES, write_scenes, write_tiny_segmentor
 
@@ -67,7 +67,7 @@ def _independent_scores(labels: Path, annotations: Path) -> dict[str, float]:
 
 def test_scores_are_those_of_the_saved_labels(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     maps = tmp_path / 'segmentation_maps'
-    metrics = evaluate(trained, EvaluationOptions(trained.work_dir, tmp_path / 'shown', 2, map_dir=maps))
+    metrics = evaluate(trained, EvaluationOptions(trained.work_dir, tmp_path / 'shown', 2, save_segmentation_maps=maps))
     expected = _independent_scores(maps, ade_root / 'annotations' / 'validation')
     assert metrics == pytest.approx(expected, abs=1e-12)
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 2
@@ -100,7 +100,7 @@ def test_tta_windows_and_rounded_sides_are_scored_as_saved(
     rounded_options = ConfigOptions(**{**vars(trained), 'cfg_options': rounded})
     for name, options in (('rounded', rounded_options), ('tta', _with_small_tta(trained, tmp_path))):
         maps = tmp_path / name
-        metrics = evaluate(options, EvaluationOptions(checkpoint, tta=name == 'tta', map_dir=maps))
+        metrics = evaluate(options, EvaluationOptions(checkpoint, tta=name == 'tta', save_segmentation_maps=maps))
         assert metrics == pytest.approx(_independent_scores(maps, annotations), abs=1e-12)
         assert metrics != plain, f'{name} changes nothing'
 
@@ -135,7 +135,7 @@ def test_infer_writes_overlay_map_and_labels(trained: ConfigOptions, ade_root: P
 
 
 def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
-    evaluate(trained, EvaluationOptions(trained.work_dir, map_dir=tmp_path / 'segmentation_maps'))
+    evaluate(trained, EvaluationOptions(trained.work_dir, save_segmentation_maps=tmp_path / 'segmentation_maps'))
     out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
     for path in _map_files(tmp_path / 'segmentation_maps'):
         assert np.array_equal(
@@ -146,12 +146,12 @@ def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_
 def test_fused_segmentors_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     labels = []
     for fused in (False, True):
-        options = InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / f'{fused}', fused=fused)
+        options = InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / f'{fused}', fuse=fused)
         paths = sorted((infer(trained, options) / 'segmentation_maps').rglob('*.png'))
         labels.append(np.concatenate([np.asarray(Image.open(path)).ravel() for path in paths]))
     assert (labels[0] == labels[1]).mean() > 0.999
     tta = _with_small_tta(trained, tmp_path)
-    scores = [evaluate(tta, EvaluationOptions(trained.work_dir, tta=True, fused=fused)) for fused in (False, True)]
+    scores = [evaluate(tta, EvaluationOptions(trained.work_dir, tta=True, fuse=fused)) for fused in (False, True)]
     assert scores[1] == pytest.approx(scores[0], abs=2e-4)
 
 
@@ -193,7 +193,7 @@ def test_map_files_without_pictures_are_found(tiny_segmentor: Path, ade_root: Pa
 def test_outputs_take_nobodys_files_away(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     annotations = ade_root / 'annotations' / 'validation'
     with pytest.raises(ValueError, match=r'validation is not empty: segmentation maps of several runs would mix'):
-        evaluate(trained, EvaluationOptions(trained.work_dir, map_dir=annotations))
+        evaluate(trained, EvaluationOptions(trained.work_dir, save_segmentation_maps=annotations))
     (tmp_path / 'file').write_text('')
     with pytest.raises(ValueError, match=r'file/x cannot be a folder: .*file is a file'):
         evaluate(trained, EvaluationOptions(trained.work_dir, show_dir=tmp_path / 'file' / 'x'))
@@ -220,7 +220,9 @@ def test_chosen_classes_are_saved_under_the_numbers_of_the_files(
     path.write_text(f'_base_ = {str(tiny_segmentor)!r}\n{loaders}{head}')
     options = ConfigOptions(path, SMALL, tmp_path / 'work', from_scratch=True)
     train(options)
-    metrics = evaluate(options, EvaluationOptions(options.work_dir, map_dir=tmp_path / 'segmentation_maps'))
+    metrics = evaluate(
+        options, EvaluationOptions(options.work_dir, save_segmentation_maps=tmp_path / 'segmentation_maps')
+    )
     out = infer(options, InferOptions(options.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
     right = total = 0
     for file in _map_files(tmp_path / 'segmentation_maps'):
@@ -276,6 +278,6 @@ def test_map_files_need_the_metric_that_writes_them(tiny_config: Path, tmp_path:
     with pytest.raises(
         ValueError, match=r'Segmentation maps are written for segmentors, by .*SegmentationMetric.* CocoMetric'
     ):
-        evaluate(options, EvaluationOptions(tmp_path / 'work', map_dir=tmp_path / 'segmentation_maps'))
+        evaluate(options, EvaluationOptions(tmp_path / 'work', save_segmentation_maps=tmp_path / 'segmentation_maps'))
     with pytest.raises(ValueError, match='Test-time augmentation needs tta_model and tta_pipeline'):
         evaluate(options, EvaluationOptions(tmp_path / 'work', tta=True))

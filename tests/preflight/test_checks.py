@@ -14,13 +14,14 @@ from PIL import Image
 
 from effformer_dense import EfficientFormerV2
 from effformer_dense.config.datasets import view
-from effformer_dense.config.load import ConfigOptions, enter_scope, load_config
+from effformer_dense.config.load import enter_scope, load_config
 from effformer_dense.data.coco_layout import ensure_coco_shapes
 from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.layouts import ADE20K
 from effformer_dense.data.pictures import read_picture
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.detection.checks import read_annotations
+from effformer_dense.options import ConfigOptions
 from effformer_dense.preflight import data, model
 from effformer_dense.preflight.data import check_evaluator
 from effformer_dense.preflight.model import check_backbone

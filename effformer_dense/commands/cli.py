@@ -1,0 +1,113 @@
+"""From a command line to the call of a command, and from an error to what the user reads."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from ..errors import UserError, message_of
+from ..invocation import command
+from ..version import __version__
+
+#: Commands, and for the overview what they do. Each is a function of its name in a module of its name.
+COMMANDS = {
+    'train': 'train a detector or segmentor',
+    'test': 'evaluate one on the test split of its config',
+    'infer': 'run one on pictures of your own',
+    'eval-ade20k': 'score a folder of segmentation maps',
+    'convert': 'convert a checkpoint between layouts',
+    'prepare-data': 'check a folder of COCO or ADE20K and link it to where the configs look',
+    'benchmark': 'measure time and memory at any input size',
+}
+
+_STYLE = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.DisallowNone,
+    tyro.conf.PositionalRequiredArgs,
+    tyro.conf.PositionalMetavarFromFieldName,
+    tyro.conf.HelptextFromCommentsOff,
+    tyro.conf.SuppressFixed,
+)
+
+
+def effdense() -> None:
+    """The command ``effdense``."""
+    name, *arguments = sys.argv[1:] or ['--help']
+    if name in COMMANDS:
+        main(name, arguments)
+    elif name in ('-h', '--help'):
+        print(_overview())
+    elif name == '--version':
+        print(__version__)
+    else:
+        print(_overview(), file=sys.stderr)
+        sys.exit(f'\nError: there is no command {name!r}.' if name else 2)
+
+
+def main(name: str, arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a mistake of the user's is one message and exit status 2, no traceback.
+
+    Args:
+        name: one of :data:`COMMANDS`.
+        arguments: what follows it; None for the arguments of the process.
+    """
+    try:
+        parse_and_call(name, sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        if os.environ.get('LOCAL_RANK', '0') == '0':
+            print(f'\nError: {message_of(error)}', file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name not in ('torch', 'mmengine'):
+            raise
+        sys.exit(f'{sys.executable} has no {error.name}. See "In your own config" in the README for how to set up.')
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def parse_and_call(name: str, arguments: Sequence[str]) -> None:
+    """Run a command; its errors come out as they are."""
+    identifier = name.replace('-', '_')
+    function: Callable[..., None] = getattr(importlib.import_module(f'{__package__}.{identifier}'), identifier)
+    description = (inspect.getdoc(function) or '').partition('\nArgs:')[0].replace('COMMAND', command(name))
+    tyro.cli(
+        function,
+        prog=command(name),
+        description=description,
+        args=join_repeated(arguments, '--cfg-options'),
+        config=_STYLE,
+    )
+
+
+def join_repeated(arguments: Sequence[str], option: str) -> list[str]:
+    """Make one of an option of many values that is given several times, so that they add up.
+
+    >>> join_repeated(['--cfg-options', 'a=1', '--amp', '--cfg-options', 'b=2'], '--cfg-options')
+    ['--amp', '--cfg-options', 'a=1', 'b=2']
+    """
+    others: list[str] = []
+    values: list[str] = []
+    target = others
+    for argument in arguments:
+        if argument == option or argument.startswith(f'{option}='):
+            target = values
+            values += [argument.partition('=')[2]] if '=' in argument else []
+        else:
+            target = others if argument.startswith('-') else target
+            target.append(argument)
+    return [*others, option, *values] if values else others
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f'  {name:<{width}}  {what}' for name, what in COMMANDS.items()]
+    about = 'EfficientFormer backbones for detection and segmentation.'
+    return '\n'.join(
+        ['usage: effdense COMMAND ...', '', about, '', *lines, '', 'Options of a command: effdense COMMAND --help']
+    )

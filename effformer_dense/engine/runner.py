@@ -58,6 +58,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
     if resume is not None:
         options = replace(options, from_scratch=True)  # the checkpoint brings every weight
     cfg = load_checked_config(options, ('train', 'val'))
+    check_output_dir(Path(cfg.work_dir))
     if resume is not None:
         checkpoint = find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume))
         if 'optimizer' not in load_weights(MODELS.build(cfg.model), checkpoint):

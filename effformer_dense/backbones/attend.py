@@ -8,72 +8,38 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
-from .chunked import Operands, attend_in_chunks, attend_in_chunks_backward, queries_per_chunk
-from .relpos import BiasValues, no_autocast
+from .chunked import Constants, Operands, attend_in_chunks, attend_in_chunks_backward
+from .relpos import no_autocast
+from .tracing import is_exporting
 
 
-def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    bias: BiasValues,
-    scale: float,
-    mix_scores: Tensor | None = None,
-    mix_weights: Tensor | None = None,
-    chunk: int | None = None,
-) -> Tensor:
+def attend(operands: Operands) -> Tensor:
     """``mix_weights(softmax(mix_scores(scale * q @ k) + bias)) @ v``, the mixes being matrices over heads.
 
     Exact, whichever way it is computed. In chunks of queries: nothing of size queries x keys is held, and the backward
     pass computes the scores again. Whole: where gradients are wanted and all scores fit one chunk anyway, and, with
     standard operators only, where a graph is exported.
 
-    Args:
-        q, k, v: shapes (B, h', w', n, d), (B, h, w, n, d), (B, h, w, n, e).
-        bias: added after ``mix_scores``.
-        scale: factor of the products.
-        mix_scores, mix_weights: talking heads, shape (n, n), both or none.
-        chunk: queries per chunk; None for as many as :func:`.chunked.queries_per_chunk` finds good.
-
     Returns:
         Shape (B, h', w', n, e); in chunks, laid out in memory as ``v``.
     """
-    if is_exporting() or (torch.is_grad_enabled() and _fits_one_chunk(q, k, chunk)):
-        return _attend_whole(q, k, v, bias, scale, mix_scores, mix_weights)
-    options = bias.stride, bias.per_pair, scale, chunk or 0
-    return _ChunkedAttention.apply(q, k, v, bias.values, mix_scores, mix_weights, options)
+    if is_exporting() or (torch.is_grad_enabled() and operands.fit_one_chunk):
+        return attend_whole(operands)
+    return _ChunkedAttention.apply(operands.constants, *operands.tensors)
 
 
-def _fits_one_chunk(q: Tensor, k: Tensor, chunk: int | None) -> bool:
-    return q.shape[:3].numel() <= (chunk or queries_per_chunk(k))
-
-
-def is_exporting() -> bool:
-    """Whether a graph is recorded that must hold nothing but standard operators."""
-    exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)  # older torch has the second
-    return torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or exporting()
-
-
-def _attend_whole(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    bias: BiasValues,
-    scale: float,
-    mix_scores: Tensor | None,
-    mix_weights: Tensor | None,
-) -> Tensor:
-    grid = q.shape[1:3]
-    q, k, v = (x.flatten(1, 2).transpose(1, 2) for x in (q, k, v))  # (B, n, tokens, width)
-    scores = q @ k.transpose(2, 3) * scale  # (B, n, Q, N)
-    if mix_scores is not None:
-        scores = _mix(mix_scores, scores)
-    weights = (scores + bias.everything()).softmax(dim=3)
-    if mix_weights is not None:
-        weights = _mix(mix_weights, weights)
-    return (weights.to(v.dtype) @ v).transpose(1, 2).unflatten(1, grid)
+def attend_whole(operands: Operands) -> Tensor:
+    """The definition: all scores at once."""
+    q, k, v = (x.flatten(1, 2).transpose(1, 2) for x in (operands.q, operands.k, operands.v))  # (B, n, tokens, width)
+    scores = q @ k.transpose(2, 3) * operands.constants.scale  # (B, n, Q, N)
+    if operands.mix_scores is not None:
+        scores = _mix(operands.mix_scores, scores)
+    weights = (scores + operands.bias_values.everything()).softmax(dim=3)
+    if operands.mix_weights is not None:
+        weights = _mix(operands.mix_weights, weights)
+    return (weights.to(v.dtype) @ v).transpose(1, 2).unflatten(1, operands.q.shape[1:3])  # (B, h', w', n, e)
 
 
 def _mix(matrix: Tensor, x: Tensor) -> Tensor:
@@ -84,33 +50,55 @@ class _ChunkedAttention(torch.autograd.Function):
     """Keeps the operands alone; the backward pass computes everything else again."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        bias: Tensor,
-        mix_scores: Tensor | None,
-        mix_weights: Tensor | None,
-        options: tuple[int, bool, float, int],
-    ) -> Tensor:
-        tensors = q, k, v, bias, mix_scores, mix_weights
-        ctx.save_for_backward(*tensors)
-        ctx.options = options
-        *geometry, chunk = options
-        with no_autocast(q):
-            return attend_in_chunks(Operands(*tensors, *geometry), chunk)
+    def forward(constants: Constants, *tensors: Tensor | None) -> Tensor:
+        with no_autocast(tensors[0]):
+            return attend_in_chunks(Operands(*tensors, constants))
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
+        ctx.constants, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        tensors = ctx.saved_tensors
-        *geometry, chunk = ctx.options
+        return None, *_ChunkedAttentionBackward.apply(ctx.constants, grad, *ctx.saved_tensors)
+
+
+class _ChunkedAttentionBackward(torch.autograd.Function):
+    """Gradients of the operands, in chunks too; to be differentiated again, all scores at once."""
+
+    @staticmethod
+    def forward(constants: Constants, grad: Tensor, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
         with no_autocast(grad):
-            found = attend_in_chunks_backward(Operands(*tensors, *geometry), chunk, grad)
+            found = attend_in_chunks_backward(Operands(*tensors, constants), grad)
         # From the number type of the sums to that of each operand.
-        cast = (
+        return tuple(
             None if tensor is None else gradient.to(tensor.dtype)
             for tensor, gradient in zip(tensors, found, strict=True)
         )
-        return (*cast, None)
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor | None, ...]) -> None:
+        ctx.constants, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        grad, *tensors = ctx.saved_tensors
+        given = [index for index, tensor in enumerate(tensors) if tensor is not None]
+
+        def gradients(grad: Tensor, *operands: Tensor) -> tuple[Tensor, ...]:
+            whole = lambda *some: attend_whole(Operands(*_spread(some, given), ctx.constants))  # noqa: E731
+            return torch.func.vjp(whole, *operands)[1](grad)
+
+        with no_autocast(grad):
+            found = torch.func.vjp(gradients, grad, *(tensors[i] for i in given))[1](tuple(grads[i] for i in given))
+        return None, found[0], *_spread(found[1:], given)
+
+
+def _spread(values: tuple[Tensor, ...], places: list[int]) -> list[Tensor | None]:
+    """The six tensors of :class:`.chunked.Operands`, None where there is none."""
+    spread: list[Tensor | None] = [None] * len(Operands.TENSORS)
+    for place, value in zip(places, values, strict=True):
+        spread[place] = value
+    return spread

@@ -13,10 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attend import attend, is_exporting
+from .attend import attend
+from .chunked import Operands
 from .layers import ConvNorm
 from .norm_gelu import activate
+from .options import AttentionOptions
 from .relpos import BiasValues, bias_values, no_autocast, resize_table
+from .tracing import has_values
 
 
 class RelativePositionBias(nn.Module):
@@ -50,7 +53,7 @@ class RelativePositionBias(nn.Module):
             # On the table, where it costs nothing: resizing and looking up keep constants and sums.
             with no_autocast(table):
                 table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
-        if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or is_exporting():
+        if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or not has_values(table):
             self._cache.clear()
             return self._compute(table, height, width)
         key = (height, width, table.dtype)
@@ -79,6 +82,11 @@ class RelativePositionBias(nn.Module):
         self._cache.clear()
         return super()._apply(*args, **kwargs)
 
+    def _replicate_for_data_parallel(self) -> RelativePositionBias:
+        replica = super()._replicate_for_data_parallel()
+        replica._cache = {}  # replicas run in threads of their own
+        return replica
+
     def __getstate__(self) -> dict:
         return {**self.__dict__, '_cache': {}}
 
@@ -91,26 +99,23 @@ class TokenAttention(nn.Module):
 
     Args:
         channels: width of the tokens.
-        bias_grid, bias_resize: see :class:`RelativePositionBias`.
-        chunk: queries computed at once, see :func:`.attend.attend`.
+        options: of its bias and its computation.
         num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
     """
 
     def __init__(
         self,
         channels: int,
-        bias_grid: int,
-        bias_resize: str,
-        chunk: int | None = None,
+        options: AttentionOptions,
         num_heads: int = 8,
         key_dim: int = 32,
         value_dim: int = 128,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.value_dim, self.chunk = num_heads, key_dim, value_dim, chunk
+        self.num_heads, self.key_dim, self.value_dim, self.chunk = num_heads, key_dim, value_dim, options.chunk
         self.qkv = nn.Linear(channels, num_heads * (2 * key_dim + value_dim))
         self.proj = nn.Linear(num_heads * value_dim, channels)
-        self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
+        self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize)
 
     @torch.compiler.disable
     def forward(self, tokens: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ class TokenAttention(nn.Module):
         qkv = self.qkv(tokens).unflatten(3, (self.num_heads, -1))  # (B, h, w, n, 2d + e)
         q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=4)
         bias = self.bias(*tokens.shape[1:3])
-        mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, h, w, n, e)
+        mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk))  # (B, h, w, n, e)
         return self.proj(mixed.flatten(3))
 
 
@@ -132,9 +137,8 @@ class MapAttention(nn.Module):
     Args:
         channels: width of the map.
         norm_cfg: see :func:`layers.build_norm`.
-        bias_grid, bias_resize: see :class:`RelativePositionBias`.
+        options: of its bias and its computation.
         stride: 1 or 2.
-        chunk: queries computed at once, see :func:`.attend.attend`.
         num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
     """
 
@@ -142,16 +146,14 @@ class MapAttention(nn.Module):
         self,
         channels: int,
         norm_cfg: dict,
-        bias_grid: int,
-        bias_resize: str,
+        options: AttentionOptions,
         stride: int = 1,
-        chunk: int | None = None,
         num_heads: int = 8,
         key_dim: int = 32,
         value_dim: int = 128,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.stride, self.chunk = num_heads, key_dim, stride, chunk
+        self.num_heads, self.key_dim, self.stride, self.chunk = num_heads, key_dim, stride, options.chunk
         width = num_heads * value_dim
         self.stride_conv = (
             ConvNorm(channels, channels, norm_cfg, kernel_size=3, stride=stride, groups=channels)
@@ -166,7 +168,7 @@ class MapAttention(nn.Module):
         self.talking_head2 = nn.Conv2d(num_heads, num_heads, kernel_size=1)
         self.activation = nn.GELU()
         self.proj = ConvNorm(width, channels, norm_cfg)
-        self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize)
+        self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize)
 
     @torch.compiler.disable
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -177,9 +179,9 @@ class MapAttention(nn.Module):
         h, w = x.shape[2:]
         values = self.v(x)
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
-        mixes = (conv.weight[:, :, 0, 0] for conv in (self.talking_head1, self.talking_head2))
+        mixes = self.talking_head1.weight[:, :, 0, 0], self.talking_head2.weight[:, :, 0, 0]
         bias = self.bias(h, w, mix=self.talking_head1)
-        mixed = attend(q, k, v, bias, self.key_dim**-0.5, *mixes, self.chunk)  # (B, h, w, n, e)
+        mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, mixes, self.chunk))  # (B, h, w, n, e)
         # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
         total = v.sum(dim=(1, 2), keepdim=True, dtype=torch.promote_types(v.dtype, torch.float32))  # (B, 1, 1, n, e)
         everywhere = self.talking_head2.bias[:, None] * total
@@ -212,8 +214,7 @@ class DownsamplingAttention(nn.Module):
     Args:
         in_channels, out_channels: widths before and after.
         norm_cfg: see :func:`layers.build_norm`.
-        bias_grid, bias_resize: see :class:`RelativePositionBias`; the grid is that of the keys.
-        chunk: queries computed at once, see :func:`.attend.attend`.
+        options: of its bias, whose grid is that of the keys, and its computation.
         num_heads, key_dim, value_dim: 8 heads of 16 (queries, keys) and 64 (values) in every size.
     """
 
@@ -222,15 +223,13 @@ class DownsamplingAttention(nn.Module):
         in_channels: int,
         out_channels: int,
         norm_cfg: dict,
-        bias_grid: int,
-        bias_resize: str,
-        chunk: int | None = None,
+        options: AttentionOptions,
         num_heads: int = 8,
         key_dim: int = 16,
         value_dim: int = 64,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.chunk = num_heads, key_dim, chunk
+        self.num_heads, self.key_dim, self.chunk = num_heads, key_dim, options.chunk
         width = num_heads * value_dim
         self.q = LocalGlobalQuery(in_channels, num_heads * key_dim, norm_cfg)
         self.k = ConvNorm(in_channels, num_heads * key_dim, norm_cfg)
@@ -238,7 +237,7 @@ class DownsamplingAttention(nn.Module):
         self.v_local = ConvNorm(width, width, norm_cfg, kernel_size=3, stride=2, groups=width)
         self.activation = nn.GELU()
         self.proj = ConvNorm(width, out_channels, norm_cfg)
-        self.bias = RelativePositionBias(num_heads, bias_grid, bias_resize, query_stride=2)
+        self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize, query_stride=2)
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
@@ -246,7 +245,7 @@ class DownsamplingAttention(nn.Module):
         values = self.v(x)
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
         bias = self.bias(*x.shape[2:])
-        mixed = attend(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk)  # (B, h', w', n, e)
+        mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk))  # (B, h', w', n, e)
         return self.proj(activate(_join_heads(mixed) + self.v_local(values), self.activation))
 
 
@@ -258,13 +257,11 @@ class DualPathDownsample(nn.Module):
         in_channels: int,
         out_channels: int,
         norm_cfg: dict,
-        bias_grid: int,
-        bias_resize: str,
-        chunk: int | None = None,
+        options: AttentionOptions,
     ) -> None:
         super().__init__()
         self.conv = ConvNorm(in_channels, out_channels, norm_cfg, kernel_size=3, stride=2)
-        self.attention = DownsamplingAttention(in_channels, out_channels, norm_cfg, bias_grid, bias_resize, chunk)
+        self.attention = DownsamplingAttention(in_channels, out_channels, norm_cfg, options)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(x) + self.conv(x)

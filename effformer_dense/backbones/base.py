@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import UserError, choice_error
 from ..variants import MIN_SIDE_PX, Variant
 from .layers import Stem
-from .relpos import RESIZE_MODES
+from .options import AttentionOptions
+from .tracing import has_values, is_recording
 
 STRIDES = (4, 8, 16, 32)
 
@@ -94,7 +95,8 @@ class DenseBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
-        _check_options(out_indices, bias_grid, bias_resize, rate, frozen_stages, attention_chunk)
+        _check_options(out_indices, rate, frozen_stages)
+        self.attention_options = AttentionOptions(bias_grid, bias_resize, attention_chunk)
         self.variant, self.arch = variant, variant.arch
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
@@ -103,7 +105,6 @@ class DenseBackbone(BaseModule):
         self.drop_path_rate = rate
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
         self.norm_cfg = dict(norm_cfg)
-        self.attention_chunk = attention_chunk
         self.stem = Stem(variant.widths[0], norm_cfg, activation)
         self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
         self.out_norms = nn.ModuleDict(
@@ -177,33 +178,22 @@ def pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
 
 def _check_options(
     out_indices: Sequence[int],
-    bias_grid: int,
-    bias_resize: str,
     drop_path_rate: float,
     frozen_stages: int,
-    attention_chunk: int | None,
 ) -> None:
     indices = list(out_indices)
     if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
         raise UserError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
-    if not isinstance(bias_grid, int) or bias_grid < 1:
-        raise UserError(f'bias_grid must be a positive number of 1/32 cells (7 = 224 px); got {bias_grid!r}.')
-    if bias_resize not in RESIZE_MODES:
-        raise choice_error('bias_resize', bias_resize, RESIZE_MODES)
     if not 0 <= drop_path_rate < 1:
         raise UserError(f'drop_path_rate must lie in [0, 1); got {drop_path_rate!r}.')
     if frozen_stages not in range(-1, 5):
         raise UserError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
-    if attention_chunk is not None and (not isinstance(attention_chunk, int) or attention_chunk < 1):
-        raise UserError(
-            f'attention_chunk must be a positive number of queries, or None to choose one; got {attention_chunk!r}.'
-        )
 
 
 def _check_images(images: Tensor) -> None:
     if images.dim() != 4 or images.shape[1] != 3:
         raise UserError(f'images must have shape (B, 3, H, W); got {tuple(images.shape)}.')
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    if is_recording():
         return
     if min(images.shape[2:]) < MIN_SIDE_PX:
         height, width = images.shape[2:]
@@ -212,7 +202,9 @@ def _check_images(images: Tensor) -> None:
             'Resize or pad the image before it reaches the backbone.'
         )
     # One pass over the pixels; elsewhere than on a CPU the answer would make the host wait for the device.
-    if images.device.type == 'cpu' and not torch.isfinite(images.sum()) and not torch.isfinite(images).all():
+    if images.device.type != 'cpu' or not has_values(images):
+        return
+    if not torch.isfinite(images.sum()) and not torch.isfinite(images).all():
         bad = int((~torch.isfinite(images)).sum())
         raise UserError(
             f'images holds {bad} values that are NaN or infinite, of {images.numel()}. '

@@ -7,8 +7,9 @@ Letters: ``B`` batch, ``n`` heads, ``Q`` queries, ``N`` keys, ``d`` key width, `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ CHUNK_SCORES_ELSEWHERE = 2**26
 
 @dataclass(frozen=True)
 class Chunk:
-    """A rectangle of the query grid, in some images of the batch."""
+    """A rectangular part of the query grid, in some images of the batch."""
 
     images: slice
     rows: slice
@@ -58,33 +59,93 @@ def equal_parts(length: int, at_most: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-class Operands:
-    """Operands of one call; scores are computed in single precision at least."""
+@dataclass(frozen=True)
+class Constants:
+    """What attention is computed from besides tensors.
 
-    def __init__(
-        self,
+    Attributes:
+        scale: factor of the products ``q @ k``.
+        stride: step between queries in key cells.
+        bias_per_pair: whether the bias holds one value per (query, key) pair, see :class:`.relpos.BiasValues`.
+        chunk: queries computed at once; None for as many as :func:`queries_per_chunk` finds good.
+    """
+
+    scale: float
+    stride: int = 1
+    bias_per_pair: bool = False
+    chunk: int | None = None
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What one attention is computed from.
+
+    Attributes:
+        q, k, v: shapes (B, h', w', n, d), (B, h, w, n, d), (B, h, w, n, e).
+        bias: ``values`` of a :class:`.relpos.BiasValues`, added after ``mix_scores``.
+        mix_scores, mix_weights: talking heads, shape (n, n), or None.
+        constants: the rest.
+    """
+
+    TENSORS: ClassVar[tuple[str, ...]] = ('q', 'k', 'v', 'bias', 'mix_scores', 'mix_weights')
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    bias: Tensor
+    mix_scores: Tensor | None
+    mix_weights: Tensor | None
+    constants: Constants
+
+    @classmethod
+    def with_bias(
+        cls,
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        bias: Tensor,
-        mix_scores: Tensor | None,
-        mix_weights: Tensor | None,
-        stride: int,
-        per_pair: bool,
+        bias: BiasValues,
         scale: float,
-    ) -> None:
-        self.grids = q, k, v
-        self.q, self.k, self.v = (_tokens(grid) for grid in self.grids)
-        self.dtype = torch.promote_types(q.dtype, torch.float32)
-        self.bias = BiasValues(bias.to(self.dtype), tuple(k.shape[1:3]), stride, per_pair)
-        self.scale = scale
-        # Scaling a mix of a few heads costs nothing, scaling all scores does.
-        self.mix_scores = None if mix_scores is None else mix_scores.to(self.dtype) * scale
-        self.mix_weights = None if mix_weights is None else mix_weights.to(self.dtype)
+        mixes: tuple[Tensor | None, Tensor | None] = (None, None),
+        chunk: int | None = None,
+    ) -> Operands:
+        """Operands with a bias as :class:`.attention.RelativePositionBias` gives it."""
+        return cls(q, k, v, bias.values, *mixes, Constants(scale, bias.stride, bias.per_pair, chunk))
 
-    def chunks(self, chunk: int) -> Iterator[Chunk]:
-        """Parts with ``chunk`` queries at most; 0 for :func:`queries_per_chunk`."""
-        return _chunks(len(self.q), self.bias.query_size, chunk or queries_per_chunk(self.grids[1]))
+    @property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """In the order of :attr:`TENSORS`."""
+        return self.q, self.k, self.v, self.bias, self.mix_scores, self.mix_weights
+
+    @property
+    def bias_values(self) -> BiasValues:
+        return BiasValues(self.bias, tuple(self.k.shape[1:3]), self.constants.stride, self.constants.bias_per_pair)
+
+    @property
+    def chunk(self) -> int:
+        """Queries to compute at once."""
+        return self.constants.chunk or queries_per_chunk(self.k)
+
+    @property
+    def fit_one_chunk(self) -> bool:
+        return self.q.shape[:3].numel() <= self.chunk
+
+
+class _Scores:
+    """The scores of one call, chunk by chunk, in single precision at least."""
+
+    def __init__(self, operands: Operands) -> None:
+        self.operands = operands
+        self.q, self.k, self.v = (_tokens(grid) for grid in (operands.q, operands.k, operands.v))
+        self.dtype = torch.promote_types(operands.q.dtype, torch.float32)
+        self.scale = operands.constants.scale
+        cast = lambda x: None if x is None else x.to(self.dtype)  # noqa: E731
+        self.bias = replace(operands.bias_values, values=cast(operands.bias))
+        # Scaling a mix of a few heads costs nothing, scaling all scores does.
+        self.mix_scores = None if operands.mix_scores is None else cast(operands.mix_scores) * self.scale
+        self.mix_weights = cast(operands.mix_weights)
+
+    def chunks(self) -> Iterator[Chunk]:
+        return _chunks(len(self.q), self.bias.query_size, self.operands.chunk)
 
     def of(self, part: Chunk) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (g * n, c, d), keys (g * n, N, d) and values (g * n, N, e) of a chunk."""
@@ -93,7 +154,7 @@ class Operands:
 
     def probabilities(self, part: Chunk, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor | None]:
         """Softmax of the scores, and the products ``q @ k`` if they were mixed: each (g * n, c, N)."""
-        scores = self.bias.rectangle(part.rows, part.columns)  # (n, c, N)
+        scores = self.bias.part(part.rows, part.columns)  # (n, c, N)
         if part.num_images > 1:
             scores = scores.repeat(part.num_images, 1, 1)
         if self.mix_scores is None and q.dtype == self.dtype:
@@ -107,22 +168,24 @@ class Operands:
         return scores.softmax(dim=2), products
 
 
-def attend_in_chunks(operands: Operands, chunk: int) -> Tensor:
-    """Forward pass: grid (B, rows, columns, n, e) of the queries, in memory as the values."""
-    grid = empty_output(operands.grids[0], operands.grids[2])
+def attend_in_chunks(operands: Operands) -> Tensor:
+    """Forward pass: grid (B, h', w', n, e) of the queries, in memory as the values."""
+    scores = _Scores(operands)
+    grid = empty_output(operands.q, operands.v)
     out = _tokens(grid)
-    for part in operands.chunks(chunk):
-        queries, keys, values = operands.of(part)
-        weights = _mix(operands.mix_weights, operands.probabilities(part, queries, keys)[0])
+    for part in scores.chunks():
+        queries, keys, values = scores.of(part)
+        weights = _mix(scores.mix_weights, scores.probabilities(part, queries, keys)[0])
         mixed = torch.bmm(weights.to(values.dtype), values)  # (g * n, c, e)
         out[part.images, :, part.queries] = mixed.unflatten(0, (part.num_images, -1))
     return grid
 
 
-def attend_in_chunks_backward(operands: Operands, chunk: int, grad: Tensor) -> tuple[Tensor | None, ...]:
-    """Gradients of q, k, v, bias and the two mixes, given that of the result."""
-    gradients, grad = Gradients(operands), _tokens(grad)
-    for part in operands.chunks(chunk):
+def attend_in_chunks_backward(operands: Operands, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Gradients of the operands' tensors, in their order, given that of the result."""
+    scores = _Scores(operands)
+    gradients, grad = _Gradients(scores), _tokens(grad)
+    for part in scores.chunks():
         gradients.add(part, grad)
     return gradients.results()
 
@@ -146,37 +209,38 @@ def _mix_gradient(gradient: Tensor, x: Tensor, heads: int) -> Tensor:
     return torch.bmm(gradient.view(by_head), x.view(by_head).transpose(1, 2)).sum(dim=0)
 
 
-class Gradients:
+class _Gradients:
     """Sums of gradients over the chunks, in the number type of the scores."""
 
-    def __init__(self, operands: Operands) -> None:
-        self.operands = operands
-        zeros = lambda x: None if x is None else torch.zeros_like(x, dtype=operands.dtype)  # noqa: E731
-        self.grids = tuple(zeros(grid) for grid in operands.grids)
+    def __init__(self, scores: _Scores) -> None:
+        self.scores = scores
+        zeros = lambda x: None if x is None else torch.zeros_like(x, dtype=scores.dtype)  # noqa: E731
+        operands = scores.operands
+        self.grids = tuple(zeros(grid) for grid in (operands.q, operands.k, operands.v))
         self.q, self.k, self.v = (_tokens(grid) for grid in self.grids)
         self.bias, self.mix_scores, self.mix_weights = map(
-            zeros, (operands.bias.values, operands.mix_scores, operands.mix_weights)
+            zeros, (scores.bias.values, scores.mix_scores, scores.mix_weights)
         )
 
     def add(self, part: Chunk, grad: Tensor) -> None:
         """Add what one chunk of queries contributes; ``grad`` is that of the whole output."""
-        operands = self.operands
-        queries, keys, values = operands.of(part)
-        probabilities, products = operands.probabilities(part, queries, keys)
+        scores = self.scores
+        queries, keys, values = scores.of(part)
+        probabilities, products = scores.probabilities(part, queries, keys)
         grad = grad[part.images, :, part.queries].flatten(0, 1)  # (g * n, c, e)
-        grad_weights = torch.bmm(grad, values.transpose(1, 2)).to(operands.dtype)  # (g * n, c, N)
-        weights = _mix(operands.mix_weights, probabilities)
+        grad_weights = torch.bmm(grad, values.transpose(1, 2)).to(scores.dtype)  # (g * n, c, N)
+        weights = _mix(scores.mix_weights, probabilities)
         self._into(self.v, part.images, torch.bmm(weights.to(grad.dtype).transpose(1, 2), grad))
-        if operands.mix_weights is not None:
-            self.mix_weights += _mix_gradient(grad_weights, probabilities, len(operands.mix_weights))
-            grad_weights = _mix(operands.mix_weights.T, grad_weights)
+        if scores.mix_weights is not None:
+            self.mix_weights += _mix_gradient(grad_weights, probabilities, len(scores.mix_weights))
+            grad_weights = _mix(scores.mix_weights.T, grad_weights)
         grad_scores = _softmax_backward(grad_weights, probabilities)
         self._add_bias(part, grad_scores)
-        if operands.mix_scores is None:
-            grad_products = grad_scores.mul_(operands.scale)
+        if scores.mix_scores is None:
+            grad_products = grad_scores.mul_(scores.scale)
         else:
-            self.mix_scores += _mix_gradient(grad_scores, products, len(operands.mix_scores)) * operands.scale
-            grad_products = _mix(operands.mix_scores.T, grad_scores)
+            self.mix_scores += _mix_gradient(grad_scores, products, len(scores.mix_scores)) * scores.scale
+            grad_products = _mix(scores.mix_scores.T, grad_scores)
         grad_products = grad_products.to(queries.dtype)
         self._into(self.q[:, :, part.queries], part.images, torch.bmm(grad_products, keys))
         self._into(self.k, part.images, torch.bmm(grad_products.transpose(1, 2), queries))
@@ -191,7 +255,7 @@ class Gradients:
 
     def _add_bias(self, part: Chunk, grad_scores: Tensor) -> None:
         """Sum over images; then per pair, or each query's window to its place among the signed offsets."""
-        grid = self.operands.bias
+        grid = self.scores.bias
         total = grad_scores.unflatten(0, (part.num_images, -1)).sum(0) if part.num_images > 1 else grad_scores
         if grid.per_pair:
             self.bias[:, part.queries] += total

@@ -131,7 +131,7 @@ class EfficientFormerV1(DenseBackbone):
         return Stage(downsample, blocks, self.with_cp)
 
     def _build_token_block(self, channels: int, expansion_ratio: int, drop_path: float) -> TokenBlock:
-        mixer = TokenAttention(channels, self.bias_grid, self.bias_resize, self.attention_chunk)
+        mixer = TokenAttention(channels, self.attention_options)
         return TokenBlock(channels, expansion_ratio, drop_path, mixer)
 
 

@@ -104,7 +104,7 @@ class EfficientFormerV2(DenseBackbone):
     def _build_attention_block(self, index: int, expansion_ratio: int, drop_path: float) -> AttentionBlock:
         channels = self.variant.widths[index]
         stride = 2 if index == 2 else 1  # attention at 1/16 runs on the 1/32 grid
-        mixer = MapAttention(channels, self.norm_cfg, self.bias_grid, self.bias_resize, stride, self.attention_chunk)
+        mixer = MapAttention(channels, self.norm_cfg, self.attention_options, stride)
         return AttentionBlock(channels, expansion_ratio, self.norm_cfg, drop_path, mixer)
 
     def _build_downsample(self, index: int) -> nn.Module | None:
@@ -112,6 +112,6 @@ class EfficientFormerV2(DenseBackbone):
             return None
         before, after = self.variant.widths[index - 1 : index + 1]
         if index == 3:
-            bias = 2 * self.bias_grid, self.bias_resize
-            return DualPathDownsample(before, after, self.norm_cfg, *bias, self.attention_chunk)
+            options = self.attention_options.on_grid(2 * self.attention_options.bias_grid)
+            return DualPathDownsample(before, after, self.norm_cfg, options)
         return ConvNorm(before, after, self.norm_cfg, kernel_size=3, stride=2)

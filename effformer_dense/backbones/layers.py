@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from ..errors import UserError
 from .norm_gelu import activate, batch_norm_gelu, is_lean
+from .tracing import is_recording
 
 NORM_LAYERS: dict[str, type[nn.Module]] = {
     'BN': nn.BatchNorm2d,
@@ -148,7 +149,7 @@ def add_branch(x: Tensor, branch: Callable[..., Tensor], scale: LayerScale, drop
     In training the factor goes into the norm's affine parameters: what the norm gives need not be kept to find the
     gradient of the factor.
     """
-    if scale.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if scale.training and torch.is_grad_enabled() and not is_recording():
         return x + drop_path(branch(x, scale.weight))
     return scale(x, drop_path(branch(x)))
 

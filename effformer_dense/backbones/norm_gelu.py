@@ -10,7 +10,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
+
+from .tracing import is_recording
 
 
 def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
@@ -27,7 +29,7 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
         and torch.is_grad_enabled()
         and (x.requires_grad or norm.weight.requires_grad)
         and not _is_watched(norm, activation)
-        and not _is_recorded()
+        and not is_recording()
     )
 
 
@@ -36,9 +38,10 @@ def batch_norm_gelu(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     by_batch = norm.training or not norm.track_running_stats
     if norm.training and norm.track_running_stats:
         norm.num_batches_tracked.add_(1)
-    return _BatchNormGelu.apply(
+    out, *_ = _BatchNormGelu.apply(
         x, norm.weight, norm.bias, norm.running_mean, norm.running_var, by_batch, norm.momentum, norm.eps
     )
+    return out
 
 
 def activate(x: Tensor, activation: nn.Module, maker: nn.Module | None = None) -> Tensor:
@@ -57,14 +60,9 @@ def activate(x: Tensor, activation: nn.Module, maker: nn.Module | None = None) -
         and x.device.type == 'cpu'
         and not torch.is_grad_enabled()
         and not _is_watched(activation, *([] if maker is None else [maker]))
-        and not _is_recorded()
+        and not is_recording()
     )
     return torch.ops.aten.gelu_(x) if overwrite else activation(x)
-
-
-def _is_recorded() -> bool:
-    """Whether a graph is made of the operators, by a compiler or a tracer."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _is_gelu(activation: nn.Module) -> bool:
@@ -77,31 +75,38 @@ def _is_watched(*modules: nn.Module) -> bool:
 
 
 class _BatchNormGelu(torch.autograd.Function):
+    """Returns the result, and the mean and inverse standard deviation of the batch (empty in evaluation)."""
+
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
         running_mean: Tensor | None,
-        running_var: Tensor | None,
+        running_variance: Tensor | None,
         by_batch: bool,
         momentum: float,
         eps: float,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         normed, mean, inverse_std = torch.native_batch_norm(
-            x, weight, bias, running_mean, running_var, by_batch, momentum, eps
+            x, weight, bias, running_mean, running_variance, by_batch, momentum, eps
         )
-        # In evaluation torch leaves the last two empty.
-        statistics = (mean, inverse_std) if by_batch else (running_mean, running_var)
-        ctx.save_for_backward(x, weight, bias, *statistics)
-        ctx.by_batch, ctx.eps = by_batch, eps
-        return F.gelu(normed)
+        return F.gelu(normed), mean, inverse_std
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def setup_context(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+        x, weight, bias, running_mean, running_variance, ctx.by_batch, _, ctx.eps = inputs
+        ctx.mark_non_differentiable(*output[1:])
+        statistics = output[1:] if ctx.by_batch else (running_mean, running_variance)
+        ctx.save_for_backward(x, weight, bias, *statistics)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, spread = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody may differentiate the gradient: leave that to torch's own operators
+            running = (None, None) if ctx.by_batch else (mean, spread)
+            plain = lambda *args: F.gelu(F.batch_norm(args[0], *running, *args[1:], ctx.by_batch, 0.0, ctx.eps))  # noqa: E731
+            return *torch.func.vjp(plain, x, weight, bias)[1](grad), None, None, None, None, None
         factor = weight * (spread if ctx.by_batch else (spread + ctx.eps).rsqrt())
         shift = bias - mean * factor
         normed = torch.addcmul(shift[:, None, None], x, factor[:, None, None]).to(x.dtype)

@@ -44,8 +44,7 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
     """Interpolate a table of absolute offsets to another grid.
 
     Height and width are resized independently with aligned corners, so that offset 0 stays offset 0
-    and the largest offset stays the largest. Equal sizes return ``table`` itself. The interpolation is
-    written as two small matrix products, which are deterministic, differentiable and exportable everywhere.
+    and the largest offset stays the largest. Equal sizes return ``table`` itself.
 
     Args:
         table: shape (heads, R, R), or any (heads, rows, columns).
@@ -61,12 +60,30 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
     _check_mode(mode)
     if tuple(table.shape[-2:]) == tuple(size):
         return table
+    return resize_signed(table, size, mode)[:, size[0] - 1 :, size[1] - 1 :]
+
+
+def resize_signed(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') -> Tensor:
+    """``signed_offsets(resize_table(table, size, mode))`` as two products: mirrored weights give mirrored values.
+
+    The only place where tables are resized. Small matrix products are deterministic, differentiable and exportable
+    everywhere.
+
+    Returns:
+        Shape (heads, 2h - 1, 2w - 1), dtype of ``table``.
+
+    Raises:
+        ValueError: unknown ``mode``.
+    """
+    _check_mode(mode)
     values = table.to(torch.promote_types(table.dtype, torch.float32))
     with no_autocast(table):
-        rows = _interpolation_matrix(table.shape[-2], size[0], mode, values)  # (h, R)
-        columns = _interpolation_matrix(table.shape[-1], size[1], mode, values)  # (w, R)
-        resized = rows @ values @ columns.T  # (heads, h, w)
-    return resized.to(table.dtype)
+        rows, columns = (
+            _signed_weights(source, target, mode, values) for source, target in zip(table.shape[1:], size, strict=True)
+        )
+        halfway = torch.bmm(rows.expand(table.shape[0], -1, -1), values)  # (heads, 2h - 1, R)
+        signed = torch.bmm(halfway, columns.T.expand(table.shape[0], -1, -1))  # (heads, 2h - 1, 2w - 1)
+    return signed.to(table.dtype)
 
 
 def signed_offsets(table: Tensor) -> Tensor:
@@ -86,7 +103,7 @@ def signed_offsets(table: Tensor) -> Tensor:
 
 
 def expand_queries(signed: Tensor, size: tuple[int, int], stride: int, rows: slice, columns: slice) -> Tensor:
-    """Bias of a rectangle of queries for all keys, without an index tensor: windows are views, copied once.
+    """Bias of a rectangular part of the queries for all keys, without an index tensor: windows are views, copied once.
 
     Args:
         signed: of :func:`signed_offsets`, shape (heads, 2h - 1, 2w - 1).
@@ -120,13 +137,13 @@ def fold_queries(
     """
     h, w = size
     pairs = pairs.view(len(pairs), rows.stop - rows.start, columns.stop - columns.start, h, w)
-    stripes = signed.new_zeros(*pairs.shape[:2], h, 2 * w - 1)
+    by_row = signed.new_zeros(*pairs.shape[:2], h, 2 * w - 1)
     for column, x in enumerate(range(columns.start, columns.stop)):
         left = w - 1 - x * stride
-        stripes[..., left : left + w] += pairs[:, :, column]
+        by_row[..., left : left + w] += pairs[:, :, column]
     for row, y in enumerate(range(rows.start, rows.stop)):
         top = h - 1 - y * stride
-        signed[:, top : top + h] += stripes[:, row]
+        signed[:, top : top + h] += by_row[:, row]
 
 
 def expand_table(table: Tensor, stride: int = 1) -> Tensor:
@@ -187,8 +204,8 @@ class BiasValues:
     def query_size(self) -> tuple[int, int]:
         return -(-self.size[0] // self.stride), -(-self.size[1] // self.stride)
 
-    def rectangle(self, rows: slice, columns: slice) -> Tensor:
-        """Bias of a rectangle of queries: new tensor (n, rows * columns, N)."""
+    def part(self, rows: slice, columns: slice) -> Tensor:
+        """Bias of a rectangular part of the queries: new tensor (n, rows * columns, N)."""
         if self.per_pair:
             width = self.query_size[1]
             return self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop].clone(
@@ -218,20 +235,7 @@ def bias_values(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', str
     """
     if mode == 'matrix':
         return BiasValues(resize_matrix(table, size, stride), size, stride, per_pair=True)
-    return BiasValues(_resize_signed(table, size, mode), size, stride)
-
-
-def _resize_signed(table: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """``signed_offsets(resize_table(table, size, mode))`` as two products: mirrored weights give mirrored values."""
-    _check_mode(mode)
-    values = table.to(torch.promote_types(table.dtype, torch.float32))
-    with no_autocast(table):
-        rows, columns = (
-            _signed_weights(source, target, mode, values) for source, target in zip(table.shape[1:], size, strict=True)
-        )
-        halfway = torch.bmm(rows.expand(table.shape[0], -1, -1), values)  # (heads, 2h - 1, R)
-        signed = torch.bmm(halfway, columns.T.expand(table.shape[0], -1, -1))  # (heads, 2h - 1, 2w - 1)
-    return signed.to(table.dtype)
+    return BiasValues(resize_signed(table, size, mode), size, stride)
 
 
 def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> Tensor:

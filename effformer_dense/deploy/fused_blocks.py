@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..backbones.attend import is_exporting
 from ..backbones.chunked import equal_parts
 from ..backbones.layers import ConvMlp
+from ..backbones.tracing import is_exporting
 
 #: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache and in
 #: memory that the allocator reuses. Blocks of 32 MiB and more come from the system, page by page, every time.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..backbones.attend import is_exporting
+from ..backbones.tracing import is_recording
 
 #: Output cells up to which weights are kept in oneDNN's order: over so few, bringing them there is a tenth of the time.
 PACK_UP_TO_CELLS = 2048
@@ -68,8 +68,7 @@ class OneDnnConv(nn.Conv2d):
             and torch.backends.mkldnn.is_available()
             and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
             and not torch.is_autocast_enabled('cpu')
-            and not torch.compiler.is_compiling()
-            and not is_exporting()
+            and not is_recording()
         )
 
     def _onednn_weight(self, x: Tensor) -> Tensor:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from effformer_dense.backbones import attend as attend_module
-from effformer_dense.backbones.attend import _attend_whole, attend
-from effformer_dense.backbones.chunked import equal_parts
+from effformer_dense.backbones.attend import _ChunkedAttention, attend, attend_whole
+from effformer_dense.backbones.chunked import Operands, equal_parts
 from effformer_dense.backbones.relpos import BiasValues, bias_values
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 from tests.helpers import build, randomise
@@ -28,9 +27,16 @@ def _operands(size: tuple[int, int], stride: int, batch: int, mode: str, talking
     return [q, k, v, table], mixes
 
 
-def _run(way, tensors: list[Tensor], mixes: list, size: tuple[int, int], stride: int, mode: str, *chunk: int) -> Tensor:
+def _run(
+    way, tensors: list[Tensor], mixes: list, size: tuple[int, int], stride: int, mode: str, chunk: int | None = None
+) -> Tensor:
     *qkv, table = tensors
-    return way(*qkv, bias_values(table, size, mode, stride), 0.7, *mixes, *chunk)
+    return way(Operands.with_bias(*qkv, bias_values(table, size, mode, stride), 0.7, tuple(mixes), chunk))
+
+
+def _in_chunks(operands: Operands) -> Tensor:
+    """Also where :func:`attend` would take the whole."""
+    return _ChunkedAttention.apply(operands.constants, *operands.tensors)
 
 
 @pytest.mark.parametrize('chunk', [1, 3, 7, 30, 1000, None])
@@ -42,7 +48,7 @@ def test_chunks_equal_the_whole(
 ) -> None:
     tensors, mixes = _operands(size, stride, 3, mode, talking, dtype=torch.float64)
     with torch.no_grad():
-        whole = _run(_attend_whole, tensors, mixes, size, stride, mode)
+        whole = _run(attend_whole, tensors, mixes, size, stride, mode)
         parts = _run(attend, tensors, mixes, size, stride, mode, chunk)
     torch.testing.assert_close(parts, whole)
 
@@ -56,12 +62,10 @@ def test_gradients_are_right(size: tuple[int, int], stride: int, talking: bool, 
     inputs = [*tensors, *(mix for mix in mixes if mix is not None)]
 
     def run(*inputs: Tensor) -> Tensor:
-        q, k, v, table, *mixed = inputs
-        bias = bias_values(table, size, mode, stride)
-        options = bias.stride, bias.per_pair, 0.7, chunk
-        return attend_module._ChunkedAttention.apply(q, k, v, bias.values, *(mixed or (None, None)), options)
+        return _run(_in_chunks, inputs[:4], inputs[4:] or (None, None), size, stride, mode, chunk)
 
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, inputs, fast_mode=True)
 
 
 def test_layout_in_memory_is_that_of_the_values() -> None:
@@ -69,9 +73,9 @@ def test_layout_in_memory_is_that_of_the_values() -> None:
     channels_first = v.permute(0, 3, 4, 1, 2).contiguous().permute(0, 3, 4, 1, 2)
     bias = BiasValues(torch.zeros(HEADS, 5, 7), (3, 4))
     with torch.no_grad():
-        assert attend(q, q, v, bias, 1.0).stride(4) == 1
-        assert attend(q, q, channels_first, bias, 1.0).stride(3) != 1
-        torch.testing.assert_close(attend(q, q, v, bias, 1.0), attend(q, q, channels_first, bias, 1.0))
+        last, first = (attend(Operands.with_bias(q, q, values, bias, 1.0)) for values in (v, channels_first))
+    assert last.stride(4) == 1 and first.stride(3) != 1
+    torch.testing.assert_close(last, first)
 
 
 class _LargestTensor(TorchDispatchMode):
@@ -124,7 +128,7 @@ def test_half_precision_operands_give_half_precision_and_right_gradients(
     full = [t.detach().float().requires_grad_() for t in half]
     with torch.autocast('cpu', dtype=dtype):
         out = _run(attend, half, mixes, (6, 8), 1, 'bicubic', 11)
-    expected = _run(_attend_whole, full, mixes, (6, 8), 1, 'bicubic')
+    expected = _run(attend_whole, full, mixes, (6, 8), 1, 'bicubic')
     assert out.dtype == dtype
     assert (out.float() - expected).abs().max() < tolerance * expected.abs().max()
     out.float().square().mean().backward()

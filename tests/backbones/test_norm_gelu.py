@@ -51,7 +51,9 @@ def test_equals_the_two_modules(training: bool, options: dict, memory_format: to
 def test_gradient_by_finite_differences(training: bool) -> None:
     norm = _norm(momentum=0.0).train(training)
     x = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, *_: batch_norm_gelu(norm, x), (x, norm.weight, norm.bias))
+    inputs = (x, norm.weight, norm.bias)
+    assert torch.autograd.gradcheck(lambda x, *_: batch_norm_gelu(norm, x), inputs)
+    assert torch.autograd.gradgradcheck(lambda x, *_: batch_norm_gelu(norm, x), inputs)
 
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.bfloat16, 8e-3), (torch.float16, 1.5e-3)])

@@ -1,0 +1,40 @@
+"""Options of attention that travel together from the backbone to every attention block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import UserError, choice_error
+from .relpos import RESIZE_MODES
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """How an attention block learns its bias and how it computes.
+
+    Attributes:
+        bias_grid: side, in key cells, of the grid that the bias table is learned on.
+        bias_resize: how the table reaches the grid at hand, one of :data:`.relpos.RESIZE_MODES`.
+        chunk: queries computed at once; None: chosen from the sizes, see :func:`.chunked.queries_per_chunk`.
+
+    Raises:
+        ValueError: a value outside its choices, named as the backbone's argument is.
+    """
+
+    bias_grid: int = 7
+    bias_resize: str = 'bicubic'
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bias_grid, int) or self.bias_grid < 1:
+            raise UserError(f'bias_grid must be a positive number of 1/32 cells (7 = 224 px); got {self.bias_grid!r}.')
+        if self.bias_resize not in RESIZE_MODES:
+            raise choice_error('bias_resize', self.bias_resize, RESIZE_MODES)
+        if self.chunk is not None and (not isinstance(self.chunk, int) or self.chunk < 1):
+            raise UserError(
+                f'attention_chunk must be a positive number of queries, or None to choose one; got {self.chunk!r}.'
+            )
+
+    def on_grid(self, bias_grid: int) -> AttentionOptions:
+        """The same with a table on another grid."""
+        return replace(self, bias_grid=bias_grid)

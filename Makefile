@@ -1,7 +1,8 @@
 # make demo       set up, generate shapes, train Mask R-CNN on them, evaluate, draw
 # make demo-seg   the same with Semantic FPN
-# make test       set up, run the tests
-# make lint       set up, ruff
+# make check      before a commit: ruff, mypy, the layers of the package, tests that are not slow (2 minutes)
+# make test       set up, run all tests
+# make lint       set up, ruff; make types: mypy; make layers: which room may import which
 # make setup      .venv alone; MMCV=compiled make setup compiles mmcv's own ops, which nothing here needs
 PY := .venv/bin/python
 DEMO := configs/maskrcnn_v2_s0_shapes.py
@@ -9,7 +10,7 @@ DEMO_DIR := work_dirs/demo
 DEMO_SEG := configs/semfpn_v2_s0_shapes.py
 DEMO_SEG_DIR := work_dirs/demo_seg
 
-.PHONY: help setup demo demo-seg test lint
+.PHONY: help setup demo demo-seg check test lint types layers
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -25,10 +26,19 @@ demo-seg: setup
 	$(PY) tools/train.py $(DEMO_SEG) --work-dir $(DEMO_SEG_DIR)
 	$(PY) tools/test.py $(DEMO_SEG) $(DEMO_SEG_DIR) --work-dir $(DEMO_SEG_DIR) --show-dir $(DEMO_SEG_DIR)/pictures --show-count 12
 
+check: lint types layers
+	$(PY) -m pytest -m 'not slow'
+
 test: setup
 	$(PY) -m pytest
 
 lint: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+types: setup
+	$(PY) -m mypy
+
+layers: setup
+	.venv/bin/lint-imports --no-logo
 

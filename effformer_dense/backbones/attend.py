@@ -6,9 +6,10 @@ value width.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from .chunked import Constants, Operands, attend_in_chunks, attend_in_chunks_backward
 from .relpos import no_autocast
@@ -50,17 +51,17 @@ class _ChunkedAttention(torch.autograd.Function):
     """Keeps the operands alone; the backward pass computes everything else again."""
 
     @staticmethod
-    def forward(constants: Constants, *tensors: Tensor | None) -> Tensor:
-        with no_autocast(tensors[0]):
-            return attend_in_chunks(Operands(*tensors, constants))
+    def forward(constants: Constants, q: Tensor, *others: Tensor | None) -> Tensor:
+        with no_autocast(q):
+            return attend_in_chunks(Operands.of((q, *others), constants))
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         ctx.constants, *tensors = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return None, *_ChunkedAttentionBackward.apply(ctx.constants, grad, *ctx.saved_tensors)
 
 
@@ -70,25 +71,25 @@ class _ChunkedAttentionBackward(torch.autograd.Function):
     @staticmethod
     def forward(constants: Constants, grad: Tensor, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
         with no_autocast(grad):
-            found = attend_in_chunks_backward(Operands(*tensors, constants), grad)
+            found = attend_in_chunks_backward(Operands.of(tensors, constants), grad)
         # From the number type of the sums to that of each operand.
         return tuple(
-            None if tensor is None else gradient.to(tensor.dtype)
+            None if tensor is None or gradient is None else gradient.to(tensor.dtype)
             for tensor, gradient in zip(tensors, found, strict=True)
         )
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor | None, ...]) -> None:
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor | None, ...]) -> None:
         ctx.constants, *tensors = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         grad, *tensors = ctx.saved_tensors
         given = [index for index, tensor in enumerate(tensors) if tensor is not None]
 
         def gradients(grad: Tensor, *operands: Tensor) -> tuple[Tensor, ...]:
-            whole = lambda *some: attend_whole(Operands(*_spread(some, given), ctx.constants))  # noqa: E731
+            whole = lambda *some: attend_whole(Operands.of(_spread(some, given), ctx.constants))  # noqa: E731
             return torch.func.vjp(whole, *operands)[1](grad)
 
         with no_autocast(grad):

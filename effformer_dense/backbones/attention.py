@@ -48,9 +48,10 @@ class RelativePositionBias(nn.Module):
 
     def forward(self, height: int, width: int, mix: nn.Conv2d | None = None) -> BiasValues:
         """What the bias of ``height x width`` keys is computed from, after a ``mix`` of heads by a 1x1 convolution."""
-        table = self.table
+        table: Tensor = self.table
         if mix is not None:
             # On the table, where it costs nothing: resizing and looking up keep constants and sums.
+            assert mix.bias is not None
             with no_autocast(table):
                 table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
         if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or not has_values(table):
@@ -74,7 +75,8 @@ class RelativePositionBias(nn.Module):
         loaded = state_dict.get(key)
         if loaded is not None and loaded.dim() == 3 and loaded.shape != self.table.shape:
             mode = 'bicubic' if self.resize == 'matrix' else self.resize
-            state_dict[key] = resize_table(loaded, tuple(self.table.shape[1:]), mode)
+            _, height, width = self.table.shape
+            state_dict[key] = resize_table(loaded, (height, width), mode)
         self._cache.clear()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -184,6 +186,7 @@ class MapAttention(nn.Module):
         mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, mixes, self.chunk))  # (B, h, w, n, e)
         # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
         total = v.sum(dim=(1, 2), keepdim=True, dtype=torch.promote_types(v.dtype, torch.float32))  # (B, 1, 1, n, e)
+        assert self.talking_head2.bias is not None
         everywhere = self.talking_head2.bias[:, None] * total
         out = _join_heads(mixed + everywhere.to(mixed.dtype)) + self.v_local(values)
         if self.stride_conv is not None:

@@ -241,4 +241,5 @@ def _untracked_statistics(block: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-            norm.num_batches_tracked.sub_(1)
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.sub_(1)

@@ -6,8 +6,9 @@ Letters: ``B`` batch, ``n`` heads, ``Q`` queries, ``N`` keys, ``d`` key width, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
@@ -111,6 +112,13 @@ class Operands:
         """Operands with a bias as :class:`.attention.RelativePositionBias` gives it."""
         return cls(q, k, v, bias.values, *mixes, Constants(scale, bias.stride, bias.per_pair, chunk))
 
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor | None], constants: Constants) -> Operands:
+        """The inverse of :attr:`tensors`."""
+        q, k, v, bias, mix_scores, mix_weights = tensors
+        assert q is not None and k is not None and v is not None and bias is not None
+        return cls(q, k, v, bias, mix_scores, mix_weights, constants)
+
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
         """In the order of :attr:`TENSORS`."""
@@ -118,7 +126,8 @@ class Operands:
 
     @property
     def bias_values(self) -> BiasValues:
-        return BiasValues(self.bias, tuple(self.k.shape[1:3]), self.constants.stride, self.constants.bias_per_pair)
+        _, height, width, _, _ = self.k.shape
+        return BiasValues(self.bias, (height, width), self.constants.stride, self.constants.bias_per_pair)
 
     @property
     def chunk(self) -> int:
@@ -138,11 +147,10 @@ class _Scores:
         self.q, self.k, self.v = (_tokens(grid) for grid in (operands.q, operands.k, operands.v))
         self.dtype = torch.promote_types(operands.q.dtype, torch.float32)
         self.scale = operands.constants.scale
-        cast = lambda x: None if x is None else x.to(self.dtype)  # noqa: E731
-        self.bias = replace(operands.bias_values, values=cast(operands.bias))
+        self.bias = replace(operands.bias_values, values=operands.bias.to(self.dtype))
         # Scaling a mix of a few heads costs nothing, scaling all scores does.
-        self.mix_scores = None if operands.mix_scores is None else cast(operands.mix_scores) * self.scale
-        self.mix_weights = cast(operands.mix_weights)
+        self.mix_scores = None if operands.mix_scores is None else operands.mix_scores.to(self.dtype) * self.scale
+        self.mix_weights = None if operands.mix_weights is None else operands.mix_weights.to(self.dtype)
 
     def chunks(self) -> Iterator[Chunk]:
         return _chunks(len(self.q), self.bias.query_size, self.operands.chunk)
@@ -214,13 +222,13 @@ class _Gradients:
 
     def __init__(self, scores: _Scores) -> None:
         self.scores = scores
-        zeros = lambda x: None if x is None else torch.zeros_like(x, dtype=scores.dtype)  # noqa: E731
         operands = scores.operands
+        zeros = partial(torch.zeros_like, dtype=scores.dtype)
         self.grids = tuple(zeros(grid) for grid in (operands.q, operands.k, operands.v))
         self.q, self.k, self.v = (_tokens(grid) for grid in self.grids)
-        self.bias, self.mix_scores, self.mix_weights = map(
-            zeros, (scores.bias.values, scores.mix_scores, scores.mix_weights)
-        )
+        self.bias = zeros(scores.bias.values)
+        self.mix_scores = None if scores.mix_scores is None else zeros(scores.mix_scores)
+        self.mix_weights = None if scores.mix_weights is None else zeros(scores.mix_weights)
 
     def add(self, part: Chunk, grad: Tensor) -> None:
         """Add what one chunk of queries contributes; ``grad`` is that of the whole output."""
@@ -231,12 +239,12 @@ class _Gradients:
         grad_weights = torch.bmm(grad, values.transpose(1, 2)).to(scores.dtype)  # (g * n, c, N)
         weights = _mix(scores.mix_weights, probabilities)
         self._into(self.v, part.images, torch.bmm(weights.to(grad.dtype).transpose(1, 2), grad))
-        if scores.mix_weights is not None:
+        if scores.mix_weights is not None and self.mix_weights is not None:
             self.mix_weights += _mix_gradient(grad_weights, probabilities, len(scores.mix_weights))
             grad_weights = _mix(scores.mix_weights.T, grad_weights)
         grad_scores = _softmax_backward(grad_weights, probabilities)
         self._add_bias(part, grad_scores)
-        if scores.mix_scores is None:
+        if scores.mix_scores is None or self.mix_scores is None or products is None:
             grad_products = grad_scores.mul_(scores.scale)
         else:
             self.mix_scores += _mix_gradient(grad_scores, products, len(scores.mix_scores)) * scores.scale

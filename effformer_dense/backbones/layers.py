@@ -90,9 +90,9 @@ class ConvNormAct(ConvNorm):
         super().__init__(in_channels, out_channels, norm_cfg, **geometry)
         self.activation = activation()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # nothing scales what is activated
         x = self.conv(x)
-        if is_lean(self.norm, self.activation, x):
+        if isinstance(self.norm, nn.BatchNorm2d) and is_lean(self.norm, self.activation, x):
             return batch_norm_gelu(self.norm, x)
         return activate(self.norm(x), self.activation, self.norm)
 
@@ -119,7 +119,7 @@ class ConvMlp(nn.Module):
 
     def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, depthwise: bool) -> None:
         super().__init__()
-        hidden = channels * expansion_ratio
+        self.hidden = hidden = channels * expansion_ratio
         self.fc1 = ConvNormAct(channels, hidden, norm_cfg)
         self.mid = ConvNormAct(hidden, hidden, norm_cfg, kernel_size=3, groups=hidden) if depthwise else None
         self.fc2 = ConvNorm(hidden, channels, norm_cfg)

@@ -7,10 +7,11 @@ Hidden maps of MLPs are most of what training keeps, and this is a third of them
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from .tracing import is_recording
 
@@ -36,7 +37,7 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
 def batch_norm_gelu(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """``gelu(norm(x))`` with the side effects of ``norm(x)``; shape (B, C, H, W) to the same."""
     by_batch = norm.training or not norm.track_running_stats
-    if norm.training and norm.track_running_stats:
+    if norm.training and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
     out, *_ = _BatchNormGelu.apply(
         x, norm.weight, norm.bias, norm.running_mean, norm.running_var, by_batch, norm.momentum, norm.eps
@@ -94,24 +95,27 @@ class _BatchNormGelu(torch.autograd.Function):
         return F.gelu(normed), mean, inverse_std
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
         x, weight, bias, running_mean, running_variance, ctx.by_batch, _, ctx.eps = inputs
         ctx.mark_non_differentiable(*output[1:])
         statistics = output[1:] if ctx.by_batch else (running_mean, running_variance)
         ctx.save_for_backward(x, weight, bias, *statistics)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, weight, bias, mean, spread = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, variance = ctx.saved_tensors  # of the batch: its inverse standard deviation
         if torch.is_grad_enabled():  # somebody may differentiate the gradient: leave that to torch's own operators
-            running = (None, None) if ctx.by_batch else (mean, spread)
-            plain = lambda *args: F.gelu(F.batch_norm(args[0], *running, *args[1:], ctx.by_batch, 0.0, ctx.eps))  # noqa: E731
+            running = (None, None) if ctx.by_batch else (mean, variance)
+
+            def plain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+                return F.gelu(F.batch_norm(x, running[0], running[1], weight, bias, ctx.by_batch, 0.0, ctx.eps))
+
             return *torch.func.vjp(plain, x, weight, bias)[1](grad), None, None, None, None, None
-        factor = weight * (spread if ctx.by_batch else (spread + ctx.eps).rsqrt())
+        factor = weight * (variance if ctx.by_batch else (variance + ctx.eps).rsqrt())
         shift = bias - mean * factor
         normed = torch.addcmul(shift[:, None, None], x, factor[:, None, None]).to(x.dtype)
         grad = torch.ops.aten.gelu_backward.grad_input(grad, normed, grad_input=normed)
-        batch, running = ((mean, spread), (None, None)) if ctx.by_batch else ((None, None), (mean, spread))
+        batch, running = ((mean, variance), (None, None)) if ctx.by_batch else ((None, None), (mean, variance))
         wanted = ctx.needs_input_grad[:3]
         found = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, *running, *batch, ctx.by_batch, ctx.eps, wanted

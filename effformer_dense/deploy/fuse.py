@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..backbones.attention import TokenAttention
 from ..backbones.base import DenseBackbone
-from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock, TokenMlp
+from ..backbones.efficientformer_v1 import PoolingBlock, TokenBlock
 from ..backbones.efficientformer_v2 import AttentionBlock, FfnBlock
 from ..backbones.layers import ConvNorm, LayerScale
 from ..errors import UserError
 from .fused_blocks import Add, FusedMlp, Residual, StripMlp
 from .onednn import OneDnnConv, OneDnnLinear
+
+_Linear = TypeVar('_Linear', nn.Conv2d, nn.Linear)
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -44,7 +46,8 @@ def fuse(model: nn.Module) -> nn.Module:
         )
     for backbone in backbones:
         _fold_norms(backbone)
-        for stage in backbone.stages:
+        stages: Any = backbone.stages
+        for stage in stages:
             stage.blocks = nn.ModuleList(_fuse_block(block) for block in stage.blocks)
     if fused is not backbones[0]:
         from mmcv.cnn import fuse_conv_bn  # whoever has a detector or segmentor has mmcv
@@ -64,6 +67,7 @@ def _fold_norms(module: nn.Module) -> None:
 
 
 def _fold_batch_norm(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
+    assert norm.running_var is not None and norm.running_mean is not None
     # In double precision: the quotient must not round twice.
     factor = (norm.running_var.double() + norm.eps).rsqrt()
     shift = -norm.running_mean.double() * factor
@@ -74,8 +78,9 @@ def _fold_batch_norm(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
 
 
 @torch.no_grad()
-def _scale_output(linear: nn.Conv2d | nn.Linear, factor: Tensor, shift: Tensor | float = 0.0) -> nn.Module:
-    """Change ``linear`` so that it gives ``factor * output + shift`` per channel."""
+def _scale_output(linear: _Linear, factor: Tensor, shift: Tensor | float = 0.0) -> _Linear:
+    """Change ``linear``, which has a bias, so that it gives ``factor * output + shift`` per channel."""
+    assert linear.bias is not None
     shape = (-1, *(1,) * (linear.weight.dim() - 1))
     linear.weight.copy_(linear.weight.double() * factor.view(shape))
     linear.bias.copy_(linear.bias.double() * factor + shift)
@@ -84,19 +89,28 @@ def _scale_output(linear: nn.Conv2d | nn.Linear, factor: Tensor, shift: Tensor |
 
 def _fuse_block(block: nn.Module) -> nn.Module:
     if isinstance(block, AttentionBlock):
-        branch = Residual(block.token_mixer, _fold_into(block.token_mixer.proj, block.layer_scale_1))
-        return nn.Sequential(branch, _fuse_mlp(block))
+        return nn.Sequential(_fuse_attention(block), _fuse_mlp(block))
     if isinstance(block, (FfnBlock, PoolingBlock)):
         return _fuse_mlp(block)
-    if isinstance(block, TokenBlock):
-        block.layer_scale_1 = _fold_into(block.token_mixer.proj, block.layer_scale_1)
-        block.layer_scale_2 = _fold_into(block.mlp.fc2, block.layer_scale_2)
-        if block.norm1.weight.device.type == 'cpu':
-            _replace_linears(block.token_mixer, block.mlp)
+    return _fuse_tokens(block) if isinstance(block, TokenBlock) else block
+
+
+def _fuse_attention(block: Any) -> Residual:
+    """The attention of an :class:`AttentionBlock`."""
+    return Residual(block.token_mixer, _fold_into(block.token_mixer.proj, block.layer_scale_1))
+
+
+def _fuse_tokens(block: Any) -> nn.Module:
+    """A :class:`TokenBlock`, changed in place."""
+    block.layer_scale_1 = _fold_into(block.token_mixer.proj, block.layer_scale_1)
+    block.layer_scale_2 = _fold_into(block.mlp.fc2, block.layer_scale_2)
+    if block.norm1.weight.device.type == 'cpu':
+        _replace_linears(block.token_mixer, block.mlp)
     return block
 
 
-def _replace_linears(mixer: TokenAttention, mlp: TokenMlp) -> None:
+def _replace_linears(mixer: Any, mlp: Any) -> None:
+    """Those of a :class:`TokenAttention` and a :class:`TokenMlp` by oneDNN's, the activation with them."""
     if not isinstance(mlp.fc1, nn.Linear):
         return  # fused before
     mixer.qkv, mixer.proj = OneDnnLinear(mixer.qkv), OneDnnLinear(mixer.proj)
@@ -104,7 +118,8 @@ def _replace_linears(mixer: TokenAttention, mlp: TokenMlp) -> None:
     mlp.activation = nn.Identity()
 
 
-def _fuse_mlp(block: FfnBlock | PoolingBlock) -> FusedMlp:
+def _fuse_mlp(block: Any) -> FusedMlp:
+    """Of an :class:`FfnBlock` or a :class:`PoolingBlock`; an :class:`AttentionBlock` has the MLP of the first."""
     pooling = block.layer_scale_1.weight if isinstance(block, PoolingBlock) else None
     layers = (block.mlp.fc1, block.mlp.mid, block.mlp.fc2)
     folded = all(layer is None or isinstance(layer, nn.Conv2d) for layer in layers)
@@ -112,9 +127,14 @@ def _fuse_mlp(block: FfnBlock | PoolingBlock) -> FusedMlp:
     return mlp(block.mlp, _fold_into(block.mlp.fc2, block.layer_scale_2), pooling)
 
 
-def _fold_into(last: nn.Module, scale: LayerScale | Add) -> nn.Module:
+def _fold_into(last: nn.Module, scale: LayerScale | Add) -> LayerScale | Add:
     """Fold a layer scale into the linear layer before it; with a norm between that could not be folded, keep it."""
-    if isinstance(last, (nn.Conv2d, nn.Linear)) and isinstance(scale, LayerScale):
+    if not isinstance(scale, LayerScale):
+        return scale
+    if isinstance(last, nn.Conv2d):
         _scale_output(last, scale.weight.double())
-        return Add()
-    return scale
+    elif isinstance(last, nn.Linear):
+        _scale_output(last, scale.weight.double())
+    else:
+        return scale
+    return Add()

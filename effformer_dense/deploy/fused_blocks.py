@@ -47,7 +47,9 @@ class FusedMlp(nn.Module):
     def __init__(self, mlp: ConvMlp, scale: nn.Module, pooling: Tensor | None = None) -> None:
         super().__init__()
         self.mlp = mlp
+        self.hidden = mlp.hidden
         self.scale = scale
+        self.pooling: Tensor | None
         self.register_buffer('pooling', None if pooling is None else pooling.detach()[:, None, None])
         self.halo = int(pooling is not None or mlp.mid is not None)
 
@@ -78,7 +80,7 @@ class StripMlp(FusedMlp):
     @torch.compiler.disable  # compiled, it would take whole maps, and longer
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
-        values = self.mlp.fc1.out_channels * height * width
+        values = self.hidden * height * width
         if x.device.type != 'cpu' or is_exporting() or batch * values <= STRIP_VALUES:
             return super().forward(x)
         out = torch.empty_like(x)

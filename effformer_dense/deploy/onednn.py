@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,16 +32,10 @@ class OneDnnConv(nn.Conv2d):
     }
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,
-            conv.stride,
-            conv.padding,
-            conv.dilation,
-            conv.groups,
-            device='meta',
+        geometry: Any = dict(
+            kernel_size=conv.kernel_size, stride=conv.stride, padding=conv.padding, dilation=conv.dilation
         )
+        super().__init__(conv.in_channels, conv.out_channels, groups=conv.groups, device='meta', **geometry)
         self.weight, self.bias = conv.weight, conv.bias
         self.activation = activation
         self._packed: tuple[tuple, Tensor, Tensor] | None = None
@@ -57,6 +51,7 @@ class OneDnnConv(nn.Conv2d):
 
     @property
     def _geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+        assert not isinstance(self.padding, str), 'the backbones pad by numbers'
         return self.padding, self.stride, self.dilation, self.groups
 
     def _onednn_takes(self, x: Tensor) -> bool:

@@ -20,6 +20,7 @@ from ..mmcv_ops import check_mmcv
 from ..options import ConfigOptions
 from .home import PREFIX, config_names, data_place, find_config
 from .nodes import walk
+from .numba_cache import provide_numba_cache
 from .switches import (
     check_launcher,
     drop_pretrained,
@@ -90,6 +91,7 @@ def _read(name: Path) -> Config:
         near = difflib.get_close_matches(str(name).removeprefix(PREFIX), names, cutoff=0.5)
         hint = f' Close to it: {", ".join(near)}.' if near else ''
         raise UserError(f'Config {name} does not exist.{hint}')
+    provide_numba_cache()
     check_mmcv(announce=False)
     try:
         with _bases_of_ours():

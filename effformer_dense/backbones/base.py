@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import ClassVar
 
 import torch
+import torch.distributed as dist
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -141,6 +142,8 @@ class DenseBackbone(BaseModule):
                 # Before the norm: torch 2.11's group norm crashes on channels-last maps that want no gradient.
                 output = x.contiguous() if on_cpu else x
                 outputs.append(self.out_norms[str(index)](output) if self.out_norms else output)
+        if self.training and dist.is_available() and dist.is_initialized():
+            outputs[-1] = _reached_by(outputs[-1], list(self.out_norms.parameters()))
         return tuple(outputs)
 
     def init_weights(self) -> None:
@@ -167,6 +170,18 @@ class DenseBackbone(BaseModule):
 
     def _frozen_modules(self) -> list[nn.Module]:
         return [self.stem, *self.stages][: self.frozen_stages + 1]
+
+
+def _reached_by(output: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """The same values, on which ``parameters`` depend with a gradient of zero.
+
+    DistributedDataParallel waits for the gradient of every parameter, and stops in the second iteration if a neck
+    leaves a map unused whose output norm nothing else reaches (RetinaNet's FPN takes its maps from stride 8 on).
+    """
+    if not parameters:
+        return output
+    nothing = 0 * torch.stack([parameter.sum() for parameter in parameters]).sum()
+    return output + nothing.to(output.dtype)
 
 
 def pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:

@@ -5,6 +5,9 @@
 # make lint       set up, ruff; make types: mypy; make layers: which room may import which
 # make setup      .venv alone; MMCV=compiled make setup compiles mmcv's own ops, which nothing here needs
 PY := .venv/bin/python
+# Each process of the tests has one thread; it takes some 2 GB. JOBS=8 make test on a larger machine.
+JOBS ?= 2
+PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile
 DEMO := configs/maskrcnn_v2_s0_shapes.py
 DEMO_DIR := work_dirs/demo
 DEMO_SEG := configs/semfpn_v2_s0_shapes.py
@@ -27,10 +30,10 @@ demo-seg: setup
 	$(PY) tools/test.py $(DEMO_SEG) $(DEMO_SEG_DIR) --work-dir $(DEMO_SEG_DIR) --show-dir $(DEMO_SEG_DIR)/pictures --show-count 12
 
 check: lint types layers
-	$(PY) -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test: setup
-	$(PY) -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(PY) -m ruff check .

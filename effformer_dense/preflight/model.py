@@ -14,6 +14,7 @@ from ..config.nodes import walk
 from ..errors import UserError
 
 _HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
+_PANOPTIC_HEADS = ('panoptic_head', 'panoptic_fusion_head')
 
 
 def check_backbone(model: dict, with_weights: bool) -> None:
@@ -45,7 +46,10 @@ def check_backbone(model: dict, with_weights: bool) -> None:
 
 
 def check_num_classes(model: dict, dataset: DatasetView) -> None:
-    """``num_classes`` of the box, mask and segmentation heads equals the number of classes of the data set.
+    """Every head predicts as many classes as the data set has.
+
+    Box, mask and segmentation heads call it ``num_classes``; panoptic ones, which Mask2Former finds instances with,
+    ``num_things_classes`` and ``num_stuff_classes``.
 
     Raises:
         ValueError: they disagree.
@@ -54,14 +58,25 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
     if classes is None:
         return
     for path, node in walk(model, 'model'):
-        is_head = any(part in _HEADS_WITH_CLASSES for part in path.split('.')[-2:])
-        count = node.get('num_classes') if is_head else None
-        if count is not None and count != len(classes):
+        names = _class_counts(path, node)
+        count = sum(node[name] for name in names)
+        if names and count != len(classes):
             some = ', '.join(classes[:5]) + (', ...' if len(classes) > 5 else '')
             raise UserError(
-                f'{path}.num_classes is {count}, and the data set {dataset.type_name} has {len(classes)} classes '
-                f'({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'
+                f'{path}.{" + ".join(names)} is {count}, and the data set {dataset.type_name} has {len(classes)} '
+                f'classes ({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'
             )
+
+
+def _class_counts(path: str, node: dict) -> list[str]:
+    """Entries of a node of the model that add up to its number of classes; none of a node that is no head."""
+    if any(part in _PANOPTIC_HEADS for part in path.split('.')[-2:]):
+        names = ['num_things_classes', 'num_stuff_classes']
+    elif any(part in _HEADS_WITH_CLASSES for part in path.split('.')[-2:]):
+        names = ['num_classes']
+    else:
+        return []
+    return [name for name in names if node.get(name) is not None]
 
 
 def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) -> None:

@@ -10,10 +10,10 @@ import mmseg
 import pytest
 import torch
 
-from effformer_dense.config.load import ConfigOptions
 from effformer_dense.data.ade_layout import ensure_ade_shapes
 from effformer_dense.data.generated import ShapesSpec
-from effformer_dense.engine.runner import EvaluationOptions, evaluate, train
+from effformer_dense.engine.runner import evaluate, train
+from effformer_dense.options import ConfigOptions, EvaluationOptions
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +35,9 @@ test_evaluator = val_evaluator
 model = dict(backbone=dict(_delete_=True, type='EfficientFormerV2', arch='s0'), {heads})
 """
 RETINANET = 'neck=dict(in_channels=[32, 48, 96, 176]), bbox_head=dict(num_classes=len(classes))'
+MASK2FORMER = """panoptic_head=dict(
+    in_channels=[32, 48, 96, 176], num_things_classes=3, num_queries=10, loss_cls=dict(class_weight=[1.0] * 3 + [0.1])),
+    panoptic_fusion_head=dict(num_things_classes=3)"""
 
 SEGMENTOR = """
 _base_ = {base!r}
@@ -62,6 +65,17 @@ SMALL_RETINANET = [
     'val_dataloader.dataset.pipeline.1.scale=(128,128)',
     'val_evaluator.classwise=True',
     'test_evaluator.classwise=True',
+]
+SMALL_MASK2FORMER = [
+    *SMALL_RETINANET[1:2],
+    *SMALL_RETINANET[3:],
+    'train_cfg.max_iters=2',
+    'train_cfg.val_interval=2',
+    'train_cfg.dynamic_intervals=None',
+    'model.data_preprocessor.batch_augments=None',
+    'model.test_cfg.max_per_image=10',  # of the 10 queries
+    'train_dataloader.dataset.pipeline.3.scale=(128,128)',
+    'train_dataloader.dataset.pipeline.4.crop_size=(128,128)',
 ]
 SMALL_UPERNET = [
     'train_cfg.max_iters=2',
@@ -93,7 +107,7 @@ def _train(text: str, options: list[str], folder: Path) -> tuple[ConfigOptions, 
     """Options, weights and meta of a training whose losses were all finite."""
     config = folder / 'own.py'
     config.write_text(text)
-    run = ConfigOptions(config, cfg_options=[*SMALL, *options], work_dir=folder / 'work', from_scratch=True)
+    run = ConfigOptions(config, cfg_options=(*SMALL, *options), work_dir=folder / 'work', from_scratch=True)
     work_dir = train(run)
     (log,) = work_dir.glob('*/vis_data/scalars.json')
     losses = [line['loss'] for line in map(json.loads, log.read_text().splitlines()) if 'loss' in line]
@@ -108,6 +122,15 @@ def test_retinanet(own_coco: Path, tmp_path: Path) -> None:
     text = DETECTOR.format(base=base, classes=OWN, root=str(own_coco), heads=RETINANET)
     options, state, meta = _train(text, [*SMALL_RETINANET, 'model.test_cfg.score_thr=0.0'], tmp_path)
     assert state['bbox_head.retina_cls.weight'].shape[0] == 9 * 3 and tuple(meta['classes']) == OWN
+    metrics = evaluate(options, EvaluationOptions(options.work_dir))
+    assert {f'coco/{name}_precision' for name in OWN} <= set(metrics)
+
+
+def test_mask2former(own_coco: Path, tmp_path: Path) -> None:
+    base = 'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
+    text = DETECTOR.format(base=base, classes=OWN, root=str(own_coco), heads=MASK2FORMER)
+    options, state, meta = _train(text, SMALL_MASK2FORMER, tmp_path)
+    assert state['panoptic_head.cls_embed.weight'].shape[0] == 3 + 1 and tuple(meta['classes']) == OWN
     metrics = evaluate(options, EvaluationOptions(options.work_dir))
     assert {f'coco/{name}_precision' for name in OWN} <= set(metrics)
 

@@ -21,6 +21,7 @@ from effformer_dense.data.layouts import ADE20K
 from effformer_dense.data.pictures import read_picture
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.detection.checks import read_annotations
+from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions
 from effformer_dense.preflight import data, model
 from effformer_dense.preflight.data import check_evaluator
@@ -141,6 +142,13 @@ def test_num_classes_that_disagrees(dataset: dict) -> None:
 
 def test_other_heads_may_have_other_counts(dataset: dict) -> None:
     check_num_classes(dict(rpn_head=dict(num_classes=1), semantic_head=dict(num_classes=183)), dataset)
+
+
+def test_num_classes_of_a_panoptic_head_that_disagrees(dataset: dict) -> None:
+    head = dict(num_things_classes=80, num_stuff_classes=0)
+    with pytest.raises(UserError, match=r'panoptic_head.num_things_classes \+ num_stuff_classes is 80, .* 5 classes'):
+        check_num_classes(dict(panoptic_head=head), dataset)
+    check_num_classes(dict(panoptic_head=dict(num_things_classes=3, num_stuff_classes=2)), dataset)
 
 
 def test_one_string_of_classes_is_refused(dataset: dict) -> None:

@@ -48,7 +48,7 @@ def check_output_dir(path: Path) -> None:
     """A folder can be made and written to.
 
     Raises:
-        ValueError: a file is in the way, or it is not ours to write.
+        UserError: a file is in the way, or it is not ours to write.
     """
     there = path.absolute()
     while not there.exists():

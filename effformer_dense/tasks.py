@@ -50,15 +50,15 @@ class Task(ABC):
 
     @abstractmethod
     def check_dataset(self, dataset: DatasetView) -> None:
-        """Annotations are there, whole, and of the classes that the config names; raises ``ValueError``."""
+        """Annotations are there, whole, and of the classes that the config names; raises ``UserError``."""
 
     @abstractmethod
     def check_classes(self, dataset: DatasetView) -> None:
-        """The classes of the config are some that the data set can have; raises ``ValueError``."""
+        """The classes of the config are some that the data set can have; raises ``UserError``."""
 
     @abstractmethod
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
-        """Steps of the pipelines, by their places in the config, fit the data set; raises ``ValueError``."""
+        """Steps of the pipelines, by their places in the config, fit the data set; raises ``UserError``."""
 
     @abstractmethod
     def draw_comparison(
@@ -78,7 +78,7 @@ class Task(ABC):
     def writer(
         self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
     ) -> ResultWriter:
-        """Writer of predictions into ``out_dir``; raises ``ValueError`` if ``dataset_meta`` does not fit the model."""
+        """Writer of predictions into ``out_dir``; raises ``UserError`` if ``dataset_meta`` does not fit the model."""
 
     @abstractmethod
     def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
@@ -89,7 +89,7 @@ def task_of_model(model: Mapping[str, Any]) -> Task:
     """Task of a model's config.
 
     Raises:
-        ValueError: it descends neither from mmdet nor from mmsegmentation.
+        UserError: it descends neither from mmdet nor from mmsegmentation.
     """
     task = task_of(find_component(MODELS, model.get('type')))
     if task is None:
@@ -116,7 +116,7 @@ def task_named(name: str) -> Task:
     """Task of that name.
 
     Raises:
-        ValueError: there is none.
+        UserError: there is none.
     """
     tasks = {task.name: task for task in all_tasks()}
     if name not in tasks:

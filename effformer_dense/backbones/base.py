@@ -68,7 +68,7 @@ class DenseBackbone(BaseModule):
         out_channels, out_strides: one entry per returned map.
 
     Raises:
-        ValueError: an argument outside its choices.
+        UserError: an argument outside its choices.
     """
 
     #: Called before weights are loaded as ``adapter(backbone, state_dict, prefix)`` and may rewrite ``state_dict``
@@ -128,7 +128,7 @@ class DenseBackbone(BaseModule):
             One map (B, C_i, ceil(H / s_i), ceil(W / s_i)) per entry of ``out_indices``.
 
         Raises:
-            ValueError: wrong shape, a side under 32 px, or, on a CPU, values that are not finite.
+            UserError: wrong shape, a side under 32 px, or, on a CPU, values that are not finite.
         """
         _check_images(images)
         on_cpu = images.device.type == 'cpu'
@@ -185,7 +185,7 @@ def _reached_by(output: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
 
 
 def pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
-    """Row for ``arch``; ValueError that names the choices if there is none."""
+    """Row for ``arch``; UserError that names the choices if there is none."""
     if arch not in variants:
         raise choice_error('arch', arch, variants)
     return variants[arch]

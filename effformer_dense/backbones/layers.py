@@ -29,7 +29,7 @@ def build_norm(num_channels: int, norm_cfg: dict) -> nn.Module:
             (default True), and the layer's own arguments (``eps``, ``momentum``, ``num_groups``, ...).
 
     Raises:
-        ValueError: ``type`` missing or unknown.
+        UserError: ``type`` missing or unknown.
     """
     options = dict(norm_cfg)
     kind = options.pop('type', None)

@@ -18,7 +18,7 @@ class AttentionOptions:
         chunk: queries computed at once; None: chosen from the sizes, see :func:`.chunked.queries_per_chunk`.
 
     Raises:
-        ValueError: a value outside its choices, named as the backbone's argument is.
+        UserError: a value outside its choices, named as the backbone's argument is.
     """
 
     bias_grid: int = 7

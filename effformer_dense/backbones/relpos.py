@@ -55,7 +55,7 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
         Shape (heads, h, w), dtype of ``table``.
 
     Raises:
-        ValueError: unknown ``mode``.
+        UserError: unknown ``mode``.
     """
     _check_mode(mode)
     if tuple(table.shape[-2:]) == tuple(size):
@@ -73,7 +73,7 @@ def resize_signed(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') -
         Shape (heads, 2h - 1, 2w - 1), dtype of ``table``.
 
     Raises:
-        ValueError: unknown ``mode``.
+        UserError: unknown ``mode``.
     """
     _check_mode(mode)
     values = table.to(torch.promote_types(table.dtype, torch.float32))
@@ -231,7 +231,7 @@ def bias_values(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', str
         stride: step between queries.
 
     Raises:
-        ValueError: unknown ``mode``.
+        UserError: unknown ``mode``.
     """
     if mode == 'matrix':
         return BiasValues(resize_matrix(table, size, stride), size, stride, per_pair=True)

@@ -115,7 +115,7 @@ def make_cases(
     """Make all combinations of the options, checked.
 
     Raises:
-        ValueError: an unknown variant, a config that is not there, or a combination that cannot be measured.
+        UserError: an unknown variant, a config that is not there, or a combination that cannot be measured.
     """
     models, sizes, modes = list(models), list(sizes), list(modes)
     for model in models:

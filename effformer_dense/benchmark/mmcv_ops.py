@@ -34,7 +34,7 @@ def compiled_ops() -> Ops:
     """mmcv's own.
 
     Raises:
-        ValueError: mmcv is not compiled here.
+        UserError: mmcv is not compiled here.
     """
     if not is_compiled():
         raise UserError('mmcv is not compiled here, and there is nothing to compare with: MMCV=compiled make setup')

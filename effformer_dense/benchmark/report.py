@@ -28,7 +28,7 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
     """Measure all cases, each in a fresh process; show progress and a table, write ``benchmark.json`` and ``.png``.
 
     Raises:
-        ValueError: ``out_dir`` cannot be written.
+        UserError: ``out_dir`` cannot be written.
     """
     check_output_dir(out_dir)
     console = Console(width=None if os.isatty(1) else 160)

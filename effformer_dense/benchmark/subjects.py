@@ -38,7 +38,7 @@ def build_subject(case: Case) -> Subject:
     """Model of a case, with random weights and a random image.
 
     Raises:
-        ValueError: a config whose model is no detector or segmentor with this project's backbone.
+        UserError: a config whose model is no detector or segmentor with this project's backbone.
     """
     torch.manual_seed(0)
     whole = is_config(case.model)

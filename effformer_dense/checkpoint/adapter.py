@@ -23,7 +23,7 @@ def adapt_state_dict(backbone: DenseBackbone, state_dict: dict[str, Tensor], pre
     have it under a prefix: classifiers, whole detectors and segmentors.
 
     Raises:
-        ValueError: weights of another variant, of no layout that we know, that do not fit, or that leave a part of
+        UserError: weights of another variant, of no layout that we know, that do not fit, or that leave a part of
             the backbone without weights, whatever ``strict`` says.
     """
     report = _rewrite(backbone, state_dict, prefix)
@@ -38,7 +38,7 @@ def report_whole(model: nn.Module, state_dict: Mapping[str, Tensor]) -> LoadRepo
     Its backbones are compared as they are loaded, in our layout, whatever layout the file has them in.
 
     Raises:
-        ValueError: see :func:`adapt_state_dict`.
+        UserError: see :func:`adapt_state_dict`.
     """
     adapted = dict(state_dict)
     for name, module in model.named_modules():
@@ -63,7 +63,7 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
     """Entries for a backbone in our layout, tables not yet resized, and what becomes of every entry of ``content``.
 
     Raises:
-        ValueError: see :func:`adapt_state_dict`.
+        UserError: see :func:`adapt_state_dict`.
     """
     weights = weights_in(content)
     expected = backbone.state_dict()

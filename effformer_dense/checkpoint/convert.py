@@ -81,7 +81,7 @@ def convert_file(
         trust: see :func:`.read.read_file`.
 
     Raises:
-        ValueError, FileNotFoundError: see :func:`.read.read_file` and :func:`convert`; a ``destination`` of another
+        UserError, MissingFileError: see :func:`.read.read_file` and :func:`convert`; a ``destination`` of another
             type, or that is ``source``.
     """
     if destination.suffix not in SUFFIXES:
@@ -107,7 +107,7 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     models end in a norm; where the file has none, it is added as timm initialises it.
 
     Raises:
-        ValueError: no backbone, several, one of no published size, or with entries missing or left over.
+        UserError: no backbone, several, one of no published size, or with entries missing or left over.
     """
     weights = weights_in(content)
     found = find_backbone(weights) if prefix is None else take(weights, prefix)

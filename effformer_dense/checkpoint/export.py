@@ -69,7 +69,7 @@ def from_native(native: Mapping[str, Tensor], variant: Variant, layout: Layout) 
         code's layout; timm has no place for them.
 
     Raises:
-        ValueError: another layout.
+        UserError: another layout.
     """
     if layout is Layout.NATIVE:
         return dict(native)

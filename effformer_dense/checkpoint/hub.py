@@ -21,7 +21,7 @@ def full_name(name: str) -> str:
     """Name with tag of one of timm's published weights; the tag may be left out.
 
     Raises:
-        ValueError: no weights of that name for these backbones.
+        UserError: no weights of that name for these backbones.
     """
     names = [row.timm_name for row in ALL_VARIANTS]
     for candidate in names:
@@ -39,8 +39,8 @@ def fetch_timm(name: str) -> Path:
     """Local file with timm's weights ``name``, downloaded on first use.
 
     Raises:
-        ValueError: unknown name.
-        FileNotFoundError: neither cached nor to be downloaded; the text says which file to put where.
+        UserError: unknown name.
+        MissingFileError: neither cached nor to be downloaded; the text says which file to put where.
         ImportError: the hub library is missing.
     """
     name = full_name(name)
@@ -55,7 +55,7 @@ def fetch_huggingface(repository: str) -> Path:
     """Local file with the weights of a repository ``OWNER/NAME`` of the hub, downloaded on first use.
 
     Raises:
-        ValueError: not of that form.
+        UserError: not of that form.
         FileNotFoundError, ImportError: as :func:`fetch_timm`.
     """
     if not re.fullmatch(r'\w[\w.-]*/\w[\w.-]*', repository):

@@ -72,7 +72,7 @@ def to_native(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
         The renamed entries, and {key of the file: reason} for those left out.
 
     Raises:
-        ValueError: a layout we do not know, or two entries of the file that mean the same.
+        UserError: a layout we do not know, or two entries of the file that mean the same.
     """
     layout = detect_layout(state_dict)
     if layout is None:

@@ -56,7 +56,7 @@ def fetch_url(url: str) -> Path:
     """Local copy of what is at a URL, downloaded on first use.
 
     Raises:
-        FileNotFoundError: not there, or not to be reached.
+        MissingFileError: not there, or not to be reached.
     """
     address = hashlib.sha256(url.encode()).hexdigest()[:8]  # files of one name at two places stay apart
     path = Path(torch.hub.get_dir()) / 'checkpoints' / f'{address}-{Path(urlparse(url).path).name or "download"}'
@@ -77,7 +77,7 @@ def load_from_store(filename: str, map_location: Any = None) -> Any:
     """No object store.
 
     Raises:
-        ValueError: always.
+        UserError: always.
     """
     raise UserError(
         f'{filename} would be read by MMEngine in a way that runs what is in the file. Download it and name that file.'

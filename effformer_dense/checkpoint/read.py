@@ -42,8 +42,8 @@ def read_file(path: Path | str, map_location: Any = 'cpu', trust: bool = False) 
         What was saved: for safetensors the weights by name; otherwise mostly a dict.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: truncated, empty, of another format, inflated, or a pickle that wants to run code.
+        MissingFileError: no such file.
+        UserError: truncated, empty, of another format, inflated, or a pickle that wants to run code.
     """
     path = Path(path).expanduser()
     if not path.is_file():

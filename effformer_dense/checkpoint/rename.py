@@ -66,7 +66,7 @@ def square_table(table: Tensor, key: str) -> Tensor:
     """Flat bias table (heads, R * R) to (heads, R, R).
 
     Raises:
-        ValueError: the number of offsets is no square.
+        UserError: the number of offsets is no square.
     """
     side = math.isqrt(table.shape[-1]) if table.dim() else 0
     if table.dim() != 2 or side == 0 or side * side != table.shape[-1]:

@@ -45,7 +45,7 @@ def weights_in(content: Mapping[str, Any]) -> dict[str, Tensor]:
             beside them (``model_ema``, ``ema_state_dict``) are not taken.
 
     Raises:
-        ValueError: no weights there, far too many entries, names that are no texts, or the same name twice.
+        UserError: no weights there, far too many entries, names that are no texts, or the same name twice.
     """
     for _ in range(3):
         inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
@@ -73,7 +73,7 @@ def find_backbone(weights: Mapping[str, Tensor]) -> Found | None:
     Copies that hold averages (``ema``, ``teacher``) are passed over where there is another.
 
     Raises:
-        ValueError: several backbones.
+        UserError: several backbones.
     """
     prefixes = backbone_prefixes(weights)
     if not prefixes:
@@ -103,7 +103,7 @@ def check_tensors(weights: Mapping[str, Any]) -> None:
     """Entries that a network can hold: dense tensors, of finite floating-point numbers but for counters.
 
     Raises:
-        ValueError: others, named.
+        UserError: others, named.
     """
     for key, value in weights.items():
         if not isinstance(value, Tensor):

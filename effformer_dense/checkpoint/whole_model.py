@@ -20,7 +20,7 @@ def find_checkpoint(path: Path) -> Path:
     """Checkpoint file that a path means: itself, or the last one of a work dir.
 
     Raises:
-        ValueError: nothing there.
+        UserError: nothing there.
     """
     if path.is_file():
         return path
@@ -42,7 +42,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         path: a file, or a URL that MMEngine understands.
 
     Raises:
-        ValueError, FileNotFoundError: see :mod:`.loaders`; or the file is no checkpoint.
+        UserError, MissingFileError: see :mod:`.loaders`; or the file is no checkpoint.
     """
     with safe_loaders():
         checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
@@ -57,7 +57,7 @@ def check_start(path: Path) -> None:
     MMEngine takes what it finds there and leaves the rest as it is, with a warning among others.
 
     Raises:
-        ValueError: not readable, or a backbone that is not where detectors and segmentors have theirs.
+        UserError: not readable, or a backbone that is not where detectors and segmentors have theirs.
     """
     checkpoint = read_checkpoint(path)
     try:
@@ -83,7 +83,7 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
         The checkpoint.
 
     Raises:
-        ValueError: not readable, of another variant, or with entries missing, unexpected or of another shape.
+        UserError: not readable, of another variant, or with entries missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(path)
     inner: Any = model.module if is_model_wrapper(model) else model

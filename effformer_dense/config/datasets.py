@@ -64,7 +64,7 @@ def view(node: dict) -> DatasetView:
         node: config of a data set that is no wrapper.
 
     Raises:
-        ValueError: ``metainfo.classes`` is one string that names no file.
+        UserError: ``metainfo.classes`` is one string that names no file.
     """
     cls = find_component(DATASETS, node.get('type'))
     root = Path(node.get('data_root') or '')

@@ -43,7 +43,7 @@ def load_config(options: ConfigOptions) -> Config:
     """Read a config and apply ``options``.
 
     Raises:
-        ValueError: the config does not exist or cannot be read, an override names a key that is not there, a
+        UserError: the config does not exist or cannot be read, an override names a key that is not there, a
             top-level key is misspelt, or an option does not fit this machine.
         MmcvError: mmcv is missing or broken, see :func:`..mmcv_ops.check_mmcv`.
     """
@@ -175,7 +175,7 @@ def _set_data_roots(cfg: Config, data_root: Path | None) -> None:
     """Make data paths absolute: from ``data_root``, else the current directory, else the project.
 
     Raises:
-        ValueError: ``data_root`` is given and the config has none that it could replace, or several.
+        UserError: ``data_root`` is given and the config has none that it could replace, or several.
     """
     old_roots = {node['data_root'] for name in DATALOADERS for _, node in walk(cfg.get(name)) if node.get('data_root')}
     if data_root is not None and len(old_roots) != 1:

@@ -16,7 +16,7 @@ def check_launcher(launcher: str) -> None:
     """Check that a distributed run has GPUs and was started by its launcher.
 
     Raises:
-        ValueError: there is no GPU, or torchrun did not start this process.
+        UserError: there is no GPU, or torchrun did not start this process.
     """
     if not torch.cuda.is_available():
         raise UserError(f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.')
@@ -42,7 +42,7 @@ def enable_amp(cfg: Config) -> None:
     """Enable mixed precision in training, validation and testing.
 
     Raises:
-        ValueError: there is no GPU.
+        UserError: there is no GPU.
     """
     if not torch.cuda.is_available():
         raise UserError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
@@ -58,7 +58,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     """Let MMEngine scale the learning rate by total batch size over base batch size.
 
     Raises:
-        ValueError: the config has no base batch size.
+        UserError: the config has no base batch size.
     """
     if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         raise UserError(

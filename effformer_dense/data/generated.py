@@ -37,7 +37,7 @@ class ShapesSpec:
         """Spec of the ``shapes`` entry of a config.
 
         Raises:
-            ValueError: it has a field that does not exist.
+            UserError: it has a field that does not exist.
         """
         known = [field.name for field in fields(cls)]
         for key in shapes or ():
@@ -66,7 +66,7 @@ def ensure_generated(root: Path, spec: ShapesSpec, layout: str, write_split: Spl
         ``root``.
 
     Raises:
-        ValueError: ``root`` holds something that was not generated here.
+        UserError: ``root`` holds something that was not generated here.
     """
     wanted = {'version': GENERATOR_VERSION, 'layout': layout, **asdict(spec)}
     if _manifest(root) == wanted:

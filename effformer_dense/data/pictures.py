@@ -24,7 +24,7 @@ def find_pictures(source: str) -> list[Path]:
     """Pictures that a path, a folder (searched to the bottom) or a glob pattern names, sorted.
 
     Raises:
-        ValueError: nothing there, or a file that is no picture by its name.
+        UserError: nothing there, or a file that is no picture by its name.
     """
     path = Path(source)
     if path.is_file():
@@ -89,7 +89,7 @@ def read_picture(path: Path) -> np.ndarray:
     """Picture as (H, W, 3) uint8, BGR; grey, alpha and 16 bits per channel are converted.
 
     Raises:
-        ValueError: missing, empty, truncated, not decodable, or a side under 32 px.
+        UserError: missing, empty, truncated, not decodable, or a side under 32 px.
     """
     try:
         data = path.read_bytes()

@@ -23,7 +23,7 @@ def read_segmentation_map(path: str | Path) -> np.ndarray:
         (H, W) int32.
 
     Raises:
-        ValueError: missing, truncated, not decodable, or a picture with colours instead of classes.
+        UserError: missing, truncated, not decodable, or a picture with colours instead of classes.
     """
     try:
         data = Path(path).read_bytes()
@@ -64,7 +64,7 @@ def check_segmentation_map(path: str | Path, seg_map: np.ndarray, num_classes: i
         first_label: 1 where 0 means unlabelled, as in ADE20K; 0 where 255 does.
 
     Raises:
-        ValueError: a value that means nothing.
+        UserError: a value that means nothing.
     """
     last = num_classes - 1 + first_label
     wrong = seg_map[(seg_map > last) & ((seg_map != UNLABELLED) | (first_label == 1))]
@@ -94,7 +94,7 @@ def read_segmentation_map_of(
         (H, W) int32, as in the file.
 
     Raises:
-        ValueError: see :func:`read_segmentation_map` and :func:`check_segmentation_map`; or its size is not the
+        UserError: see :func:`read_segmentation_map` and :func:`check_segmentation_map`; or its size is not the
             picture's.
     """
     seg_map = read_segmentation_map(path)

@@ -41,6 +41,6 @@ class ShapesCocoDataset(CocoDataset):
         """Generate the data set unless it is there.
 
         Raises:
-            ValueError: ``shapes`` has a field that does not exist, or ``data_root`` holds foreign files.
+            UserError: ``shapes`` has a field that does not exist, or ``data_root`` holds foreign files.
         """
         ensure_coco_shapes(data_root, ShapesSpec.from_config(shapes))

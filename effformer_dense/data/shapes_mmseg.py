@@ -43,6 +43,6 @@ class ShapesSegDataset(BaseSegDataset):
         """Generate the data set unless it is there.
 
         Raises:
-            ValueError: ``shapes`` has a field that does not exist, or ``data_root`` holds foreign files.
+            UserError: ``shapes`` has a field that does not exist, or ``data_root`` holds foreign files.
         """
         ensure_ade_shapes(data_root, ShapesSpec.from_config(shapes))

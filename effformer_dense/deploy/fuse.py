@@ -35,7 +35,7 @@ def fuse(model: nn.Module) -> nn.Module:
         The copy. Its ``state_dict`` has other keys.
 
     Raises:
-        ValueError: no EfficientFormer backbone in ``model``.
+        UserError: no EfficientFormer backbone in ``model``.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone)]

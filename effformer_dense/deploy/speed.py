@@ -21,7 +21,7 @@ def speed_up(model: nn.Module, fused: bool, compiled: bool) -> nn.Module:
         ``model``, or the fused copy.
 
     Raises:
-        ValueError: no EfficientFormer backbone in ``model``, see :func:`.fuse.fuse`.
+        UserError: no EfficientFormer backbone in ``model``, see :func:`.fuse.fuse`.
     """
     if fused:
         model = fuse(model)

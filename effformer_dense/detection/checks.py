@@ -24,7 +24,7 @@ def check_annotations(path: Path, classes: Sequence[str] | None, pictures: Path 
         pictures: folder of the pictures that it names; None if nobody knows.
 
     Raises:
-        ValueError: see :func:`read_annotations` and :func:`check_pictures`; or a class is missing.
+        UserError: see :func:`read_annotations` and :func:`check_pictures`; or a class is missing.
     """
     table = read_annotations(path)
     _check_categories(path, table, classes)
@@ -36,7 +36,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
     """Read a COCO annotation file.
 
     Raises:
-        ValueError: no JSON, or not the tables of an instance annotation file.
+        UserError: no JSON, or not the tables of an instance annotation file.
     """
     try:
         table = json.loads(path.read_bytes())
@@ -65,7 +65,7 @@ def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> Non
         folder: of the pictures.
 
     Raises:
-        ValueError: it names none, or one that is missing, empty or truncated.
+        UserError: it names none, or one that is missing, empty or truncated.
     """
     names = [image['file_name'] for image in table['images']]
     if not names:

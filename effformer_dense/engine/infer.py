@@ -40,7 +40,7 @@ class Predictor:
     """A model with its test pipeline, from config and checkpoint.
 
     Raises:
-        ValueError: the checkpoint does not fit, the device cannot be used, or there is nothing to fuse.
+        UserError: the checkpoint does not fit, the device cannot be used, or there is nothing to fuse.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
         The folder written to.
 
     Raises:
-        ValueError: no pictures, unusable ones (unless they are skipped), a checkpoint that does not fit, fewer class
+        UserError: no pictures, unusable ones (unless they are skipped), a checkpoint that does not fit, fewer class
             names or colours than classes, or results that cannot be written.
     """
     checkpoint = find_checkpoint(infer_options.checkpoint)

@@ -15,7 +15,7 @@ def open_config(options: ConfigOptions) -> Config:
     """Load a config, enter its framework's scope, and set the sliding window if one is asked for.
 
     Raises:
-        ValueError: see :func:`..config.load.load_config` and :func:`..segmentation.window.set_window`.
+        UserError: see :func:`..config.load.load_config` and :func:`..segmentation.window.set_window`.
     """
     with without_import_notice():
         cfg = load_config(options)

@@ -29,7 +29,7 @@ def prepare_data(name: str, folder: Path | None, partial: bool = False, link: bo
         What was found and done, line by line.
 
     Raises:
-        ValueError: something is missing or broken, with the usual mistake behind it if it is one, and the way out.
+        UserError: something is missing or broken, with the usual mistake behind it if it is one, and the way out.
     """
     layout = LAYOUTS[name]
     place = data_place(layout.link)

@@ -52,7 +52,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         The work dir.
 
     Raises:
-        ValueError, FileNotFoundError: see :func:`load_checked_config` and
+        UserError, MissingFileError: see :func:`load_checked_config` and
             :func:`..checkpoint.whole_model.load_weights`.
     """
     if resume is not None:
@@ -83,7 +83,7 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
         The metrics.
 
     Raises:
-        ValueError: see :func:`load_checked_config`, :func:`..checkpoint.whole_model.find_checkpoint` and
+        UserError: see :func:`load_checked_config`, :func:`..checkpoint.whole_model.find_checkpoint` and
             :func:`..checkpoint.whole_model.load_weights`; outputs that cannot be written, or options that the config
             has nothing for.
     """

@@ -46,7 +46,7 @@ def check_arguments(cfg: Config) -> None:
     like none of the accepted ones passes; components of this package take exactly what their signature says.
 
     Raises:
-        ValueError: a misspelt argument or type, with the name that was probably meant.
+        UserError: a misspelt argument or type, with the name that was probably meant.
     """
     for section, keys in _FIXED_KEYS.items():
         for key in cfg.get(section) or ():

@@ -20,7 +20,7 @@ def check_dataset(dataset: DatasetView) -> None:
     """Check that the folders and files of a data set exist and its annotations are usable.
 
     Raises:
-        ValueError: something is missing, unreadable or inconsistent.
+        UserError: something is missing, unreadable or inconsistent.
     """
     if dataset.is_generated:  # of our own making
         return
@@ -43,7 +43,7 @@ def check_classes(dataset: DatasetView) -> None:
     """Check that the configured classes exist in the data set and that each has a colour.
 
     Raises:
-        ValueError: no classes, classes that the annotations do not know, or a palette of another length.
+        UserError: no classes, classes that the annotations do not know, or a palette of another length.
     """
     if dataset.classes is not None and not dataset.classes:
         raise UserError(
@@ -66,7 +66,7 @@ def check_evaluator(evaluator: Any, name: str) -> None:
     """Check that the annotation files of the metrics exist.
 
     Raises:
-        ValueError: one does not.
+        UserError: one does not.
     """
     for path, node in walk(evaluator, name):
         file = node.get('ann_file')
@@ -81,7 +81,7 @@ def check_generated(datasets: Mapping[str, Sequence[DatasetView]]) -> None:
         datasets: per split.
 
     Raises:
-        ValueError: they do not, or the data cannot be generated as the config says.
+        UserError: they do not, or the data cannot be generated as the config says.
     """
     seen: dict[Path, Mapping[str, Any] | None] = {}
     for split, views in datasets.items():

@@ -25,8 +25,8 @@ def check_backbone(model: dict, with_weights: bool) -> None:
         with_weights: look at the pretrained weights too; ``timm://`` names are fetched now.
 
     Raises:
-        ValueError: a wrong argument, channels that disagree, or weights that are missing, broken or do not fit.
-        FileNotFoundError: ``timm://`` weights that are neither here nor to be downloaded.
+        UserError: a wrong argument, channels that disagree, or weights that are missing, broken or do not fit.
+        MissingFileError: ``timm://`` weights that are neither here nor to be downloaded.
     """
     if 'backbone' not in model:
         return
@@ -52,7 +52,7 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
     ``num_things_classes`` and ``num_stuff_classes``.
 
     Raises:
-        ValueError: they disagree.
+        UserError: they disagree.
     """
     classes = dataset.classes
     if classes is None:

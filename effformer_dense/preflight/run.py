@@ -22,7 +22,7 @@ def check_config(cfg: Config, splits: Sequence[str]) -> None:
         splits: the splits that will be read, of 'train', 'val' and 'test'.
 
     Raises:
-        ValueError: anything wrong, with the value and the way out.
+        UserError: anything wrong, with the value and the way out.
     """
     check_parts(cfg, ('model', *(f'{split}_dataloader' for split in splits if split != 'val')))
     check_arguments(cfg)
@@ -45,8 +45,8 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
         splits: the splits that will be read.
 
     Raises:
-        ValueError: anything wrong, with the value and the way out.
-        FileNotFoundError: pretrained weights are neither cached nor downloadable.
+        UserError: anything wrong, with the value and the way out.
+        MissingFileError: pretrained weights are neither cached nor downloadable.
     """
     for split in splits:
         for dataset in datasets_of(cfg, split):
@@ -60,7 +60,7 @@ def check_parts(cfg: Config, keys: Sequence[str]) -> None:
     """Check that the config has the parts that every run needs.
 
     Raises:
-        ValueError: a part is missing.
+        UserError: a part is missing.
     """
     for key in keys:
         if not cfg.get(key):

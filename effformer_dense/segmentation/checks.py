@@ -21,7 +21,7 @@ def check_segmentation_maps(dataset: DatasetView) -> None:
     """Every picture of a data set has its segmentation map, and a sample of them can be used.
 
     Raises:
-        ValueError: see :func:`check_pairs`; or there are no pictures.
+        UserError: see :func:`check_pairs`; or there are no pictures.
     """
     pictures, maps = dataset.folders['img_path'], dataset.folders['seg_map_path']
     suffix, listing = dataset.picture_suffix, dataset.annotation
@@ -46,7 +46,7 @@ def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str]) -> None:
     """No segmentation map is without its picture: scores would silently be those of a part of the data set.
 
     Raises:
-        ValueError: one is.
+        UserError: one is.
     """
     found = names_below(maps, map_suffix)
     orphans = sorted(set(found) - {f'{stem}{map_suffix}' for stem in stems})
@@ -62,7 +62,7 @@ def check_map_loading(dataset: DatasetView, pipelines: Mapping[str, Any]) -> Non
     """``LoadSegmentationMap`` of a data set's pipelines expects as many classes as its segmentation maps have.
 
     Raises:
-        ValueError: it does not.
+        UserError: it does not.
     """
     if not dataset.file_classes:
         return
@@ -88,7 +88,7 @@ def check_pairs(pairs: Sequence[tuple[Path, Path]], num_classes: int | None, fir
         How many were opened.
 
     Raises:
-        ValueError: a file is missing; or see :func:`check_pair`.
+        UserError: a file is missing; or see :func:`check_pair`.
     """
     absent = [path for pair in pairs for path in pair if not path.is_file()]
     if absent:
@@ -114,6 +114,6 @@ def check_pair(picture: Path, map_file: Path, num_classes: int | None, first_lab
         first_label: see :func:`.data.segmentation_maps.check_segmentation_map`.
 
     Raises:
-        ValueError: broken, of two sizes, or with a label of no class.
+        UserError: broken, of two sizes, or with a label of no class.
     """
     read_segmentation_map_of(picture, read_picture(picture).shape[:2], map_file, num_classes, first_label)

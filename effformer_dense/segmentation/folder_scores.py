@@ -45,7 +45,7 @@ def score_folders(
         numbering: of the first class on both sides; None for 1 unless the files speak against it.
 
     Raises:
-        ValueError: no classes, an empty or missing folder, predictions that are missing, folders that are numbered
+        UserError: no classes, an empty or missing folder, predictions that are missing, folders that are numbered
             otherwise than said, or a file with colours, of another size, or with numbers that no class has.
     """
     if not classes:
@@ -77,7 +77,7 @@ def read_class_names(path: Path) -> list[str]:
     """Class names, one per line.
 
     Raises:
-        ValueError: the file is missing or has no names.
+        UserError: the file is missing or has no names.
     """
     try:
         names = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]

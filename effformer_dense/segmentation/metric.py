@@ -57,7 +57,7 @@ class SegmentationMetric(BaseMetric):
             data_samples: dicts with ``pred_sem_seg`` and ``gt_sem_seg``, both (1, H, W) at the picture's own size.
 
         Raises:
-            ValueError: no annotation, one of another size, or with labels that no class has; or two pictures whose
+            UserError: no annotation, one of another size, or with labels that no class has; or two pictures whose
                 segmentation maps would have one name.
         """
         num_classes = len(self.dataset_meta['classes'])
@@ -72,7 +72,7 @@ class SegmentationMetric(BaseMetric):
         """Scores of all pictures.
 
         Raises:
-            ValueError: no annotation has a labelled pixel.
+            UserError: no annotation has a labelled pixel.
         """
         classes = self.dataset_meta['classes']
         numbers = file_numbers(self.dataset_meta)[: len(classes)].tolist()

@@ -97,7 +97,7 @@ def check_numbering(numbering: Numbering | None, fits: Fits, zeros: Mapping[Path
         What the reader of the scores should know about the numbering.
 
     Raises:
-        ValueError: they cannot, or nothing was said and another numbering fits far better.
+        UserError: they cannot, or nothing was said and another numbering fits far better.
     """
     taken = numbering or Numbering()
     others = {other: fit for other, fit in fits.items() if other != taken}

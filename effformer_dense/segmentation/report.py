@@ -43,7 +43,7 @@ def score_table(scores: Scores) -> str:
     """Per-class table in percent, and below it the means and what they leave out.
 
     Raises:
-        ValueError: no pixel is annotated.
+        UserError: no pixel is annotated.
     """
     table = Table(box=box.ASCII)  # logs and pipes are not always UTF-8
     for name in ('label', 'class', 'IoU %', 'Acc %', 'annotated px'):
@@ -60,7 +60,7 @@ def score_lines(scores: Scores) -> str:
     """The means, in percent, and over how many classes and pictures.
 
     Raises:
-        ValueError: no pixel is annotated.
+        UserError: no pixel is annotated.
     """
     summary = scores.summary()
     total, left_out = len(scores.classes), scores.num_left_out
@@ -81,7 +81,7 @@ def write_scores(scores: Scores, folder: Path, source: dict[str, Any]) -> tuple[
         source: what they are scores of, for the JSON.
 
     Raises:
-        ValueError: no pixel is annotated.
+        UserError: no pixel is annotated.
     """
     rows = score_rows(scores)
     table = {

@@ -21,7 +21,7 @@ def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
         num_classes: that the model predicts; 1 for object or not.
 
     Raises:
-        ValueError: fewer names or colours than classes.
+        UserError: fewer names or colours than classes.
     """
     needed = max(num_classes, 2)
     classes, palette = dataset_meta.get('classes') or (), dataset_meta.get('palette') or distinct_colours(needed)

@@ -98,7 +98,7 @@ class Scores:
         """mIoU, mAcc and aAcc.
 
         Raises:
-            ValueError: no pixel is annotated, so that there is no score.
+            UserError: no pixel is annotated, so that there is no score.
         """
         annotated = self.counts.annotated.sum()
         if annotated == 0:

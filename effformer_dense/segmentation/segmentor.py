@@ -38,7 +38,7 @@ class TiledEncoderDecoder(EncoderDecoder):
         continue_edges: False takes pictures as they are, for parity with mmseg.
 
     Raises:
-        ValueError: a window or stride that is missing, too small, or leaves gaps; or more than 255 classes.
+        UserError: a window or stride that is missing, too small, or leaves gaps; or more than 255 classes.
     """
 
     test_cfg: ConfigDict  # how to predict: whole, or in windows

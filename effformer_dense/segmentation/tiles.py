@@ -28,7 +28,7 @@ def check_test_cfg(test_cfg: Mapping[str, Any]) -> None:
     """A sliding window is complete and leaves no gaps.
 
     Raises:
-        ValueError: it is not.
+        UserError: it is not.
     """
     mode = test_cfg.get('mode', 'whole')
     if mode not in MODES:

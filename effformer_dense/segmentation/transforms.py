@@ -31,7 +31,7 @@ class LoadSegmentationMap(BaseTransform):
         """Load the annotation of one picture; a picture without one, as mmseg's inference has it, passes.
 
         Raises:
-            ValueError: see :func:`.data.segmentation_maps.read_segmentation_map_of`.
+            UserError: see :func:`.data.segmentation_maps.read_segmentation_map_of`.
         """
         if results.get('seg_map_path') is None:
             return results

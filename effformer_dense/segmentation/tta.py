@@ -27,7 +27,7 @@ class MultiScaleFlipModel(BaseTTAModel):
         data_preprocessor: as for MMEngine's ``BaseTTAModel``.
 
     Raises:
-        ValueError: another kind of segmentor.
+        UserError: another kind of segmentor.
     """
 
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
@@ -46,7 +46,7 @@ class MultiScaleFlipModel(BaseTTAModel):
             data: of every key a list over augmentations of lists over pictures.
 
         Raises:
-            ValueError: a batch of several pictures.
+            UserError: a batch of several pictures.
         """
         total: Tensor | None = None
         first: SegDataSample | None = None

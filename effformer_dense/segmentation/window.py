@@ -19,7 +19,7 @@ def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
         stride_px: from one window to the next; None for two thirds of the window.
 
     Raises:
-        ValueError: the model is no segmentor, or the windows would be too small or leave gaps.
+        UserError: the model is no segmentor, or the windows would be too small or leave gaps.
     """
     if task_of_model(cfg.model).name != Segmentation.name:
         raise UserError(

@@ -9,8 +9,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 #: Spelling of a config by its package, as in MMEngine: ``effformer_dense::maskrcnn_v2_l_coco.py``.
 PREFIX = f'{_PACKAGE.name}::'
 
-#: The checkout that the package is imported from; None where it was installed from a wheel.
-CHECKOUT: Path | None = _PACKAGE.parent if (_PACKAGE.parent / 'configs').is_dir() else None
+#: The checkout that the package is imported from; None where it was installed from a wheel. A folder ``configs`` alone
+#: is no sign of one: other packages leave theirs in site-packages.
+CHECKOUT: Path | None = _PACKAGE.parent if (_PACKAGE.parent / 'tools' / 'door.py').is_file() else None
 
 #: A wheel has the configs where OpenMMLab's packages have theirs.
 CONFIGS = CHECKOUT / 'configs' if CHECKOUT else _PACKAGE / '.mim' / 'configs'

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 from effformer_dense.variants import ALL_VARIANTS, Variant
 
@@ -38,9 +39,21 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 
 @pytest.fixture(autouse=True)
 def _clean_slate() -> None:
-    """Same random numbers, and no scope left over from another test's run."""
+    """Same random numbers, and no scope or visualizer left over from another test's run.
+
+    Stock configs all name their visualizer "visualizer": a second run would get the first one's, and write to its
+    folder.
+    """
     torch.manual_seed(0)
     DefaultScope._instance_dict.clear()
+    for cls in (Visualizer, *_descendants(Visualizer)):
+        cls._instance_dict.clear()
+
+
+def _descendants(cls: type) -> Iterator[type]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _descendants(child)
 
 
 @pytest.fixture(scope='session')

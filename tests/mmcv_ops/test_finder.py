@@ -111,7 +111,7 @@ def test_tools_name_it_in_one_message(fake_mmcv: Path, tmp_path: Path) -> None:
     (fake_mmcv / f'_ext{EXTENSION_SUFFIXES[0]}').touch()
     code = (
         f'import sys; sys.path.insert(0, {str(PROJECT_ROOT / "tools")!r}); sys.argv = ["train.py"];'
-        'import train; train.run(train.main)'
+        'import door; door.run("train")'
     )
     done = run(code, fake_mmcv.parent)
     assert done.returncode == 2 and 'Traceback' not in done.stderr

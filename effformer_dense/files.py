@@ -44,15 +44,19 @@ def names_below(folder: Path, suffix: str) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob(f'*{suffix}') if not p.name.startswith('.'))
 
 
+def nearest_existing(path: Path) -> Path:
+    """``path`` itself, or the folder above it in which the first part that is missing would be made."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
 def check_output_dir(path: Path) -> None:
     """A folder can be made and written to.
 
     Raises:
         UserError: a file is in the way, or it is not ours to write.
     """
-    there = path.absolute()
-    while not there.exists():
-        there = there.parent
+    there = nearest_existing(path)
     if not there.is_dir():
         raise UserError(f'{path} cannot be a folder: {there} is a file. Name another place for the results.')
     if not os.access(there, os.W_OK | os.X_OK):

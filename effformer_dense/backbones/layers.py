@@ -92,7 +92,7 @@ class ConvNormAct(ConvNorm):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # nothing scales what is activated
         x = self.conv(x)
-        if isinstance(self.norm, nn.BatchNorm2d) and is_lean(self.norm, self.activation, x):
+        if is_lean(self.norm, self.activation, x):
             return batch_norm_gelu(self.norm, x)
         return activate(self.norm(x), self.activation, self.norm)
 

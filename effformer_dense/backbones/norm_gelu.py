@@ -7,7 +7,7 @@ Hidden maps of MLPs are most of what training keeps, and this is a third of them
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .tracing import is_recording
 
 
-def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> bool:
+def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> TypeGuard[nn.BatchNorm2d]:
     """Whether :func:`batch_norm_gelu` can stand for ``activation(norm(x))`` and saves something.
 
     Not for other layers, nor where somebody watches one of the two by hooks; and a compiler finds this by itself.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def keep_memory_on_cpu() -> None:
     """Without a GPU the process keeps what it frees, which makes large inputs faster (docs/performance.md)."""
@@ -11,3 +13,9 @@ def keep_memory_on_cpu() -> None:
 
     if not torch.cuda.is_available():
         keep_freed_memory()
+
+
+def adopt_local_rank(local_rank: int | None) -> None:
+    """Put the rank that the older of torch's launchers gives as an option where the newer one has it."""
+    if local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(local_rank))

@@ -31,7 +31,8 @@ def infer(config: _Options, inference: InferOptions) -> None:
         COMMAND CONFIG CHECKPOINT 'folder/**/*_left.png'
 
     Detectors write annotated pictures and predictions.json in COCO format; segmentors write pictures with their colours
-    (pictures/), the colours with a legend (maps/) and segmentation maps numbered as the annotations are (labels/).
+    (pictures/), the colours with a legend (colour_maps/) and segmentation maps numbered as the annotations are
+    (segmentation_maps/).
     """
     from ..engine.infer import infer as run
     from ._process import keep_memory_on_cpu

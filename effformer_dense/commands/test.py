@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import tyro
@@ -29,10 +28,9 @@ def test(config: _Options, evaluation: EvaluationOptions, local_rank: int | None
         local_rank: given by the older of torch's launchers, not by hand
     """
     from ..engine.runner import evaluate
-    from ._process import keep_memory_on_cpu
+    from ._process import adopt_local_rank, keep_memory_on_cpu
 
-    if local_rank is not None:
-        os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    adopt_local_rank(local_rank)
     keep_memory_on_cpu()
     metrics = evaluate(config, evaluation)
     print('\n'.join(f'{name}: {value:.6f}' for name, value in metrics.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -53,10 +52,9 @@ def train(config: _Options, resume: _Resume = None, local_rank: int | None = Non
     if resume is not None and resume.endswith('.py'):
         raise UserError(f'--resume takes a checkpoint; {resume} is a config. Name the config before --resume.')
     from ..engine.runner import train as run
-    from ._process import keep_memory_on_cpu
+    from ._process import adopt_local_rank, keep_memory_on_cpu
 
-    if local_rank is not None:
-        os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    adopt_local_rank(local_rank)
     keep_memory_on_cpu()
     work_dir = run(config, resume)
     print(f'Checkpoints and logs: {work_dir}')

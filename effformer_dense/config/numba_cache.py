@@ -9,6 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ..files import nearest_existing
+
 VARIABLE = 'NUMBA_CACHE_DIR'
 
 
@@ -38,9 +40,8 @@ def _is_needed() -> bool:
 def _is_writable(folder: Path) -> bool:
     """Whether files can be written to ``folder``, which may have to be made. Asked by trying: root may do anything but
     write to what is mounted read-only."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=nearest_existing(folder)):
             return True
     except OSError:
         return False

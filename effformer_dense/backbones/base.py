@@ -46,7 +46,7 @@ class DenseBackbone(BaseModule):
     """Base of the EfficientFormer backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32.
 
     Args:
-        variant: row of the configuration table.
+        arch: key of the size in the family's table, in either case.
         out_indices: which stages to return, increasing, each 0 to 3. Stages past the last one are neither run
             nor trained.
         bias_grid: side, in 1/32 cells, of the grid of the learnable bias tables: 7 = 224 px, 25 = 800 px.
@@ -56,11 +56,11 @@ class DenseBackbone(BaseModule):
         drop_path_rate: stochastic depth rate of the last block; None for the variant's own.
         frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages.
         norm_eval: keep batch norm statistics fixed in training.
-        norm_cfg: norm layer of the convolutions, see :func:`.layers.build_norm`.
+        norm_cfg: norm layer of the convolutions, see :func:`.layers.build_norm`; None for batch norm.
         with_cp: recompute each block in the backward pass, for less memory.
         attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
             (:func:`.chunked.queries_per_chunk`). Changes time and memory, not results.
-        out_norm: GroupNorm with one group on every output.
+        out_norm: GroupNorm with one group on every output; None: as in the published dense models (V1 has it, V2 not).
         init_cfg: MMEngine's initialisation config, for example
             ``dict(type='Pretrained', checkpoint='timm://efficientformerv2_s0.snap_dist_in1k')``.
 
@@ -78,39 +78,43 @@ class DenseBackbone(BaseModule):
     #: Context in which ``init_cfg`` is carried out; set there too, so that its files are read without running anything.
     reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
 
+    #: What a family is: its rows by ``arch``, the activation of its stem, and whether its published dense models have
+    #: ``out_norm``.
+    variants: ClassVar[Mapping[str, Variant]]
+    stem_activation: ClassVar[type[nn.Module]]
+    norms_outputs: ClassVar[bool]
+
     def __init__(
         self,
-        variant: Variant,
-        out_indices: Sequence[int],
-        bias_grid: int,
-        bias_resize: str,
-        drop_path_rate: float | None,
-        frozen_stages: int,
-        norm_eval: bool,
-        norm_cfg: dict,
-        with_cp: bool,
-        attention_chunk: int | None,
-        out_norm: bool,
-        init_cfg: dict | list[dict] | None,
-        activation: type[nn.Module],
+        arch: str,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        bias_grid: int = 7,
+        bias_resize: str = 'bicubic',
+        drop_path_rate: float | None = None,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        norm_cfg: dict | None = None,
+        with_cp: bool = False,
+        attention_chunk: int | None = None,
+        out_norm: bool | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
-        _check_options(out_indices, rate, frozen_stages)
-        self.attention_options = AttentionOptions(bias_grid, bias_resize, attention_chunk)
-        self.variant, self.arch = variant, variant.arch
+        self.variant = variant = _pick_variant(self.variants, arch)
+        self.arch = variant.arch
+        self.drop_path_rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
+        _check_options(out_indices, self.drop_path_rate, frozen_stages)
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
         self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
         self.bias_grid, self.bias_resize = bias_grid, bias_resize
-        self.drop_path_rate = rate
+        self.attention_options = AttentionOptions(bias_grid, bias_resize, attention_chunk)
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
-        self.norm_cfg = dict(norm_cfg)
-        self.stem = Stem(variant.widths[0], norm_cfg, activation)
+        self.norm_cfg = dict(norm_cfg or {'type': 'BN'})
+        self.stem = Stem(variant.widths[0], self.norm_cfg, self.stem_activation)
         self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
-        self.out_norms = nn.ModuleDict(
-            {str(index): nn.GroupNorm(1, variant.widths[index]) for index in self.out_indices} if out_norm else {}
-        )
+        normed = self.out_indices if (self.norms_outputs if out_norm is None else out_norm) else ()
+        self.out_norms = nn.ModuleDict({str(index): nn.GroupNorm(1, variant.widths[index]) for index in normed})
         self.apply(_init_linear)
         self._freeze()
         self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)
@@ -184,7 +188,7 @@ def _reached_by(output: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     return output + nothing.to(output.dtype)
 
 
-def pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
+def _pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
     """Row for ``arch``; UserError that names the choices if there is none."""
     if arch not in variants:
         raise choice_error('arch', arch, variants)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
 
 import torch.nn.functional as F
 from mmengine.registry import MODELS
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from ..variants import V1_VARIANTS
 from .attention import TokenAttention
-from .base import DenseBackbone, Stage, pick_variant
-from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, add_branch, drop_path_rates
+from .base import DenseBackbone, Stage
+from .folding import FoldedLinear
+from .fused import fold_layer_scale, fuse_mlp
+from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
 
 
 class PoolingBlock(nn.Module):
@@ -25,10 +27,17 @@ class PoolingBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The residual is inside the pooling's branch too: what it mixes in is the difference to the mean.
-        pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False) - x
-        x = self.layer_scale_1(x, self.drop_path(pooled))
-        return add_branch(x, self.mlp, self.layer_scale_2, self.drop_path)
+        x = x + self.drop_path(self.layer_scale_1(_pool(x)))
+        return x + self.drop_path(self.layer_scale_2.after(self.mlp, x))
+
+    def fused(self) -> nn.Module:
+        """For inference, the layer scales folded. It takes over the block's layers, which change."""
+        return fuse_mlp(self.mlp, self.layer_scale_2, pooling=self.layer_scale_1.weight)
+
+
+def _pool(x: Tensor) -> Tensor:
+    """Pooling as a residual branch: the mean of 3 x 3 cells as a difference to the cell in the middle."""
+    return F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False) - x
 
 
 class TokenMlp(nn.Module):
@@ -43,6 +52,10 @@ class TokenMlp(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         return self.fc2(self.activation(self.fc1(tokens)))
 
+    def fused(self) -> nn.Module:
+        """For inference: the activation goes into the layer before it."""
+        return nn.Sequential(OrderedDict(fc1=FoldedLinear(self.fc1, self.activation), fc2=self.fc2))
+
 
 class TokenBlock(nn.Module):
     """MB3D block: attention and MLP on tokens with layer norm.
@@ -54,28 +67,31 @@ class TokenBlock(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
         self.token_mixer = token_mixer
-        self.layer_scale_1 = LayerScale(channels)
+        self.layer_scale_1: nn.Module = LayerScale(channels, of_tokens=True)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = TokenMlp(channels, expansion_ratio)
-        self.layer_scale_2 = LayerScale(channels)
+        self.layer_scale_2: nn.Module = LayerScale(channels, of_tokens=True)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.token_mixer(self.norm1(_to_tokens(x)))
-        x = self.layer_scale_1(x, self.drop_path(_to_map(mixed)))
-        mixed = self.mlp(self.norm2(_to_tokens(x)))
-        return self.layer_scale_2(x, self.drop_path(_to_map(mixed)))
+        tokens = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        tokens = tokens + self.drop_path(self.layer_scale_1(self.token_mixer(self.norm1(tokens))))
+        tokens = tokens + self.drop_path(self.layer_scale_2(self.mlp(self.norm2(tokens))))
+        return tokens.permute(0, 3, 1, 2)
+
+    def fused(self) -> nn.Module:
+        """For inference: itself, the layer scales folded."""
+        self.layer_scale_1 = fold_layer_scale(self.token_mixer.proj, self.layer_scale_1)
+        self.layer_scale_2 = fold_layer_scale(self.mlp.fc2, self.layer_scale_2)
+        return self
 
 
 @MODELS.register_module()
 class EfficientFormerV1(DenseBackbone):
     """EfficientFormer V1 as a backbone for dense prediction.
 
-    Args:
-        arch: ``'l1'``, ``'l3'`` or ``'l7'``.
-        out_norm: on by default, as in the published dense models.
-
-    The other arguments, the attributes and the errors are those of :class:`.base.DenseBackbone`.
+    ``arch`` is ``'l1'``, ``'l3'`` or ``'l7'``. The other arguments, the attributes and the errors are those of
+    :class:`.base.DenseBackbone`.
 
     Example:
         >>> net = EfficientFormerV1(arch='l1')
@@ -83,36 +99,9 @@ class EfficientFormerV1(DenseBackbone):
         [(1, 48, 56, 84), (1, 96, 28, 42), (1, 224, 14, 21), (1, 448, 7, 11)]
     """
 
-    def __init__(
-        self,
-        arch: str,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        bias_grid: int = 7,
-        bias_resize: str = 'bicubic',
-        drop_path_rate: float | None = None,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        norm_cfg: dict | None = None,
-        with_cp: bool = False,
-        attention_chunk: int | None = None,
-        out_norm: bool = True,
-        init_cfg: dict | list[dict] | None = None,
-    ) -> None:
-        super().__init__(
-            variant=pick_variant(V1_VARIANTS, arch),
-            out_indices=out_indices,
-            bias_grid=bias_grid,
-            bias_resize=bias_resize,
-            drop_path_rate=drop_path_rate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            norm_cfg=norm_cfg or dict(type='BN'),
-            with_cp=with_cp,
-            attention_chunk=attention_chunk,
-            out_norm=out_norm,
-            init_cfg=init_cfg,
-            activation=nn.ReLU,
-        )
+    variants = V1_VARIANTS
+    stem_activation = nn.ReLU
+    norms_outputs = True
 
     def _build_stage(self, index: int) -> Stage:
         row = self.variant
@@ -133,13 +122,3 @@ class EfficientFormerV1(DenseBackbone):
     def _build_token_block(self, channels: int, expansion_ratio: int, drop_path: float) -> TokenBlock:
         mixer = TokenAttention(channels, self.attention_options)
         return TokenBlock(channels, expansion_ratio, drop_path, mixer)
-
-
-def _to_tokens(x: Tensor) -> Tensor:
-    """Map (B, C, H, W) to grid of tokens (B, H, W, C)."""
-    return x.permute(0, 2, 3, 1)
-
-
-def _to_map(tokens: Tensor) -> Tensor:
-    """Grid of tokens (B, H, W, C) to map (B, C, H, W)."""
-    return tokens.permute(0, 3, 1, 2)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..variants import V2_VARIANTS
 from .attention import DualPathDownsample, MapAttention
-from .base import DenseBackbone, Stage, pick_variant
-from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, add_branch, drop_path_rates
+from .base import DenseBackbone, Stage
+from .fused import FusedResidual, fold_layer_scale, fuse_mlp
+from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
 
 
 class FfnBlock(nn.Module):
@@ -23,34 +22,39 @@ class FfnBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        return add_branch(x, self.mlp, self.layer_scale_2, self.drop_path)
+        return x + self.drop_path(self.layer_scale_2.after(self.mlp, x))
+
+    def fused(self) -> nn.Module:
+        """For inference, the layer scales folded. It takes over the block's layers, which change."""
+        return fuse_mlp(self.mlp, self.layer_scale_2)
 
 
 class AttentionBlock(FfnBlock):
     """Attention with residual, then the unified FFN, on maps (B, C, H, W)."""
 
     def __init__(
-        self, channels: int, expansion_ratio: int, norm_cfg: dict, drop_path: float, token_mixer: nn.Module
+        self, channels: int, expansion_ratio: int, norm_cfg: dict, drop_path: float, token_mixer: MapAttention
     ) -> None:
         super().__init__(channels, expansion_ratio, norm_cfg, drop_path)
         self.token_mixer = token_mixer
         self.layer_scale_1 = LayerScale(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = add_branch(x, self.token_mixer, self.layer_scale_1, self.drop_path)
+        x = x + self.drop_path(self.layer_scale_1.after(self.token_mixer, x))
         return super().forward(x)
+
+    def fused(self) -> nn.Module:
+        scale = fold_layer_scale(self.token_mixer.proj, self.layer_scale_1)
+        return nn.Sequential(FusedResidual(self.token_mixer, scale), super().fused())
 
 
 @MODELS.register_module()
 class EfficientFormerV2(DenseBackbone):
     """EfficientFormer V2 as a backbone for dense prediction.
 
-    Args:
-        arch: ``'s0'``, ``'s1'``, ``'s2'`` or ``'l'``.
-        out_norm: off by default, as in the published dense models.
-
-    The other arguments, the attributes and the errors are those of :class:`.base.DenseBackbone`. The table of the
-    attention downsampling from 1/16 to 1/32 lives on a grid of ``2 * bias_grid``.
+    ``arch`` is ``'s0'``, ``'s1'``, ``'s2'`` or ``'l'``. The other arguments, the attributes and the errors are those of
+    :class:`.base.DenseBackbone`. The bias table of the attention downsampling from 1/16 to 1/32 lives on a grid of
+    ``2 * bias_grid``.
 
     Example:
         >>> net = EfficientFormerV2(arch='s0')
@@ -58,36 +62,9 @@ class EfficientFormerV2(DenseBackbone):
         [(1, 32, 56, 84), (1, 48, 28, 42), (1, 96, 14, 21), (1, 176, 7, 11)]
     """
 
-    def __init__(
-        self,
-        arch: str,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        bias_grid: int = 7,
-        bias_resize: str = 'bicubic',
-        drop_path_rate: float | None = None,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        norm_cfg: dict | None = None,
-        with_cp: bool = False,
-        attention_chunk: int | None = None,
-        out_norm: bool = False,
-        init_cfg: dict | list[dict] | None = None,
-    ) -> None:
-        super().__init__(
-            variant=pick_variant(V2_VARIANTS, arch),
-            out_indices=out_indices,
-            bias_grid=bias_grid,
-            bias_resize=bias_resize,
-            drop_path_rate=drop_path_rate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            norm_cfg=norm_cfg or dict(type='BN'),
-            with_cp=with_cp,
-            attention_chunk=attention_chunk,
-            out_norm=out_norm,
-            init_cfg=init_cfg,
-            activation=nn.GELU,
-        )
+    variants = V2_VARIANTS
+    stem_activation = nn.GELU
+    norms_outputs = False
 
     def _build_stage(self, index: int) -> Stage:
         row = self.variant

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import UserError
+from .folding import FoldedConv, can_fold, fold_norm
 from .norm_gelu import activate, batch_norm_gelu, is_lean
 from .tracing import is_recording
 
@@ -75,6 +76,10 @@ class ConvNorm(nn.Module):
             return self.norm(x) * scale[:, None, None]
         return functional_call(self.norm, {name: value * scale for name, value in affine.items()}, (x,))
 
+    def fused(self) -> nn.Module:
+        """For inference: one convolution, with its activation if it has one; itself where the norm cannot be folded."""
+        return FoldedConv(fold_norm(self.conv, self.norm)) if can_fold(self.norm) else self
+
 
 class ConvNormAct(ConvNorm):
     """:class:`ConvNorm` (``geometry``: its further arguments), then an activation."""
@@ -95,6 +100,9 @@ class ConvNormAct(ConvNorm):
         if is_lean(self.norm, self.activation, x):
             return batch_norm_gelu(self.norm, x)
         return activate(self.norm(x), self.activation, self.norm)
+
+    def fused(self) -> nn.Module:
+        return FoldedConv(fold_norm(self.conv, self.norm), self.activation) if can_fold(self.norm) else self
 
 
 class Stem(nn.Module):
@@ -133,25 +141,28 @@ class ConvMlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Adds a residual branch with a learnable factor per channel (arXiv 2103.17239), on maps (B, C, H, W)."""
+    """Learnable factor per channel of a residual branch (arXiv 2103.17239).
 
-    def __init__(self, channels: int, initial: float = 1e-5) -> None:
+    On maps (B, C, H, W), or with ``of_tokens`` on tokens (..., C).
+    """
+
+    def __init__(self, channels: int, of_tokens: bool = False, initial: float = 1e-5) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((channels,), initial))
+        self.of_tokens = of_tokens
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        return torch.addcmul(x, branch, self.weight[:, None, None])
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.weight if self.of_tokens else self.weight[:, None, None])
 
+    def after(self, branch: Callable[..., Tensor], x: Tensor) -> Tensor:
+        """``self(branch(x))``, keeping less for the backward pass.
 
-def add_branch(x: Tensor, branch: Callable[..., Tensor], scale: LayerScale, drop_path: DropPath) -> Tensor:
-    """``x + drop_path(scale * branch(x))`` for a branch that ends in a :class:`ConvNorm` and passes it a factor.
-
-    In training the factor goes into the norm's affine parameters: what the norm gives need not be kept to find the
-    gradient of the factor.
-    """
-    if scale.training and torch.is_grad_enabled() and not is_recording():
-        return x + drop_path(branch(x, scale.weight))
-    return scale(x, drop_path(branch(x)))
+        The branch ends in a :class:`ConvNorm` and passes it the factor, which goes into the norm's affine parameters:
+        what the norm gives need not be kept to find the gradient of the factor.
+        """
+        if self.training and torch.is_grad_enabled() and not is_recording():
+            return branch(x, self.weight)
+        return self(branch(x))
 
 
 class DropPath(nn.Module):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ..backbones.folding import FoldedConv
 from ..backbones.tracing import is_recording
 
 #: Output cells up to which weights are kept in oneDNN's order: over so few, bringing them there is a tenth of the time.
 PACK_UP_TO_CELLS = 2048
 
 
-class OneDnnConv(nn.Conv2d):
+class OneDnnConv(FoldedConv):
     """A convolution and its activation, for inference.
 
     Computed by one operator of oneDNN in single precision on a CPU; as ever everywhere else, and where gradients are
@@ -32,18 +33,12 @@ class OneDnnConv(nn.Conv2d):
     }
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
-        geometry: Any = dict(
-            kernel_size=conv.kernel_size, stride=conv.stride, padding=conv.padding, dilation=conv.dilation
-        )
-        super().__init__(conv.in_channels, conv.out_channels, groups=conv.groups, device='meta', **geometry)
-        self.weight, self.bias = conv.weight, conv.bias
-        self.activation = activation
+        super().__init__(conv, activation)
         self._packed: tuple[tuple, Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._onednn_takes(x):
-            x = super().forward(x)
-            return x if self.activation is None else self.activation(x)
+            return super().forward(x)
         name, algorithm = self._POST_OPS[type(self.activation)]
         return torch.ops.mkldnn._convolution_pointwise(
             x, self._onednn_weight(x), self.bias, *self._geometry, name, [], algorithm
@@ -99,3 +94,14 @@ class OneDnnLinear(OneDnnConv):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return super().forward(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def use_onednn(backbone: nn.Module) -> None:
+    """Replace the folded convolutions of a backbone, and its linear layers, by those of oneDNN."""
+    for name, child in backbone.named_children():
+        if type(child) is FoldedConv:
+            setattr(backbone, name, OneDnnConv(child, child.activation))
+        elif isinstance(child, nn.Linear):
+            setattr(backbone, name, OneDnnLinear(child, getattr(child, 'activation', None)))
+        else:
+            use_onednn(child)

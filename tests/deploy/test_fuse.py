@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from effformer_dense.deploy import fuse, fused_blocks
+from effformer_dense.backbones import fused as fused_blocks
+from effformer_dense.deploy import fuse
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 from tests.helpers import SIZES, build, randomise
 
@@ -23,14 +24,14 @@ def _deviation(model: nn.Module, other: nn.Module, images: Tensor) -> float:
     return max(float((a - b).abs().max() / a.std()) for a, b in pairs)
 
 
-@pytest.mark.parametrize('strip', [1, 2**12, 2**21], ids=['rows', 'strips', 'whole'])
-def test_features_are_equal(variant: Variant, strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    if strip == 1 and variant.arch not in ('l1', 's0'):
+@pytest.mark.parametrize('tile_values', [1, 2**12, 2**21], ids=['rows', 'tiles', 'whole'])
+def test_features_are_equal(variant: Variant, tile_values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tile_values == 1 and variant.arch not in ('l1', 's0'):
         pytest.skip('row by row is slow; the smallest variants run it')
-    monkeypatch.setattr(fused_blocks, 'STRIP_VALUES', strip)
+    monkeypatch.setattr(fused_blocks, 'TILE_VALUES', tile_values)
     net = randomise(build(variant)).eval()
     fused = fuse(net)
-    for size in SIZES if strip > 2**12 else [(97, 131)]:
+    for size in SIZES if tile_values > 2**12 else [(97, 131)]:
         assert _deviation(net, fused, torch.randn(2, 3, *size)) < 1e-4
 
 

@@ -1,4 +1,4 @@
-"""Blocks of fused backbones, on maps (B, C, H, W)."""
+"""What blocks become for inference: layer scales folded, sums in place, MLPs in tiles. On maps (B, C, H, W)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..backbones.chunked import equal_parts
-from ..backbones.layers import ConvMlp
-from ..backbones.tracing import is_exporting
+from .chunked import equal_parts
+from .folding import fold_scale
+from .layers import ConvMlp, LayerScale
+from .tracing import is_exporting
 
 #: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache and in
 #: memory that the allocator reuses. Blocks of 32 MiB and more come from the system, page by page, every time.
-STRIP_VALUES = 2**21
+TILE_VALUES = 2**21
 
 
-class Add(nn.Module):
-    """Residual branch whose layer scale is folded."""
+def fold_layer_scale(last: nn.Module, scale: nn.Module) -> nn.Module:
+    """Fold a layer scale into the linear layer that ends its branch.
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        # The branch is nobody else's. Autocast may have given it another number type than the sum should have.
-        return branch.add_(x) if branch.dtype == x.dtype else x + branch
+    Returns:
+        What is left to apply: nothing; or ``scale``, where a norm that could not be folded ends the branch.
+    """
+    if not isinstance(scale, LayerScale) or not isinstance(last, (nn.Conv2d, nn.Linear)):
+        return scale
+    fold_scale(last, scale.weight)
+    return nn.Identity()
 
 
-class Residual(nn.Module):
-    """A branch, added to its input by ``scale``: a layer scale or :class:`Add`."""
+class FusedResidual(nn.Module):
+    """``x + scale(mixer(x))``, summed in place of the branch."""
 
     def __init__(self, mixer: nn.Module, scale: nn.Module) -> None:
         super().__init__()
@@ -32,7 +37,7 @@ class Residual(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale(x, self.mixer(x))
+        return _add(x, self.scale(self.mixer(x)))
 
 
 class FusedMlp(nn.Module):
@@ -40,7 +45,7 @@ class FusedMlp(nn.Module):
 
     Args:
         mlp: the MLP, its norms folded where possible.
-        scale: layer scale that could not be folded, or :class:`Add`.
+        scale: layer scale of its branch.
         pooling: layer scale of the pooling branch, shape (C,).
     """
 
@@ -48,7 +53,7 @@ class FusedMlp(nn.Module):
         super().__init__()
         self.mlp = mlp
         self.hidden = mlp.hidden
-        self.scale = scale
+        self.scale = fold_layer_scale(mlp.fc2, scale)
         self.pooling: Tensor | None
         self.register_buffer('pooling', None if pooling is None else pooling.detach()[:, None, None])
         self.halo = int(pooling is not None or mlp.mid is not None)
@@ -64,27 +69,39 @@ class FusedMlp(nn.Module):
         if self.pooling is not None:
             pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
             x = torch.lerp(x[:, :, keep], pooled[:, :, keep], self.pooling)
-            return self.scale(x, self.mlp(x))
+            return _add(x, self.scale(self.mlp(x)))
         hidden = self.mlp.fc1(x)
         if self.mlp.mid is not None:
             hidden = self.mlp.mid(hidden)[:, :, keep]
-        return self.scale(x[:, :, keep], self.mlp.fc2(hidden))
+        return _add(x[:, :, keep], self.scale(self.mlp.fc2(hidden)))
 
 
-class StripMlp(FusedMlp):
-    """The same for CPUs: strip by strip, each with the rows beside it that 3 x 3 neighbourhoods reach.
+class TiledMlp(FusedMlp):
+    """The same for CPUs: some rows at a time, each tile with the rows beside it that 3 x 3 neighbourhoods reach.
 
-    Its layers must be convolutions: a norm over the whole map has no strips.
+    Its layers must be convolutions: a norm over the whole map has no tiles.
     """
 
     @torch.compiler.disable  # compiled, it would take whole maps, and longer
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         values = self.hidden * height * width
-        if x.device.type != 'cpu' or is_exporting() or batch * values <= STRIP_VALUES:
+        if x.device.type != 'cpu' or is_exporting() or batch * values <= TILE_VALUES:
             return super().forward(x)
         out = torch.empty_like(x)
-        for images in equal_parts(batch, STRIP_VALUES // values):
-            for rows in equal_parts(height, STRIP_VALUES * height // values):
+        for images in equal_parts(batch, TILE_VALUES // values):
+            for rows in equal_parts(height, TILE_VALUES * height // values):
                 out[images, :, rows] = self._rows(x[images], rows.start, rows.stop)
         return out
+
+
+def fuse_mlp(mlp: ConvMlp, scale: LayerScale, pooling: Tensor | None = None) -> FusedMlp:
+    """:class:`FusedMlp` of a block's parts, the kind that its device and its layers ask for."""
+    folded = all(layer is None or isinstance(layer, nn.Conv2d) for layer in (mlp.fc1, mlp.mid, mlp.fc2))
+    kind = TiledMlp if folded and scale.weight.device.type == 'cpu' else FusedMlp
+    return kind(mlp, scale, pooling)
+
+
+def _add(x: Tensor, branch: Tensor) -> Tensor:
+    """``x + branch``. The branch is nobody else's; autocast may have given it another type than the sum should have."""
+    return branch.add_(x) if branch.dtype == x.dtype else x + branch

@@ -1,0 +1,66 @@
+"""Folding what is linear in evaluation, norms and layer scales, into the layer before it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class FoldedConv(nn.Conv2d):
+    """A convolution with its norm folded in, and its activation: (B, C, H, W) to (B, C', H', W'). For inference."""
+
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
+        geometry: Any = dict(
+            kernel_size=conv.kernel_size, stride=conv.stride, padding=conv.padding, dilation=conv.dilation
+        )
+        super().__init__(conv.in_channels, conv.out_channels, groups=conv.groups, device='meta', **geometry)
+        self.weight, self.bias = conv.weight, conv.bias
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return x if self.activation is None else self.activation(x)
+
+
+class FoldedLinear(nn.Linear):
+    """A linear layer and its activation, on tokens (..., C) to (..., C'). For inference."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module | None = None) -> None:
+        super().__init__(linear.in_features, linear.out_features, device='meta')
+        self.weight, self.bias = linear.weight, linear.bias
+        self.activation = activation
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = super().forward(tokens)
+        return tokens if self.activation is None else self.activation(tokens)
+
+
+def can_fold(norm: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether a norm is a linear map in evaluation: a batch norm that keeps statistics."""
+    return isinstance(norm, _BatchNorm) and norm.track_running_stats
+
+
+def fold_norm(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
+    """Change ``conv``, so that it gives ``norm(conv(x))`` of evaluation, and return it."""
+    assert norm.running_var is not None and norm.running_mean is not None
+    # In double precision: the quotient must not round twice.
+    factor = (norm.running_var.double() + norm.eps).rsqrt()
+    shift = -norm.running_mean.double() * factor
+    if norm.affine:
+        factor = factor * norm.weight
+        shift = shift * norm.weight + norm.bias
+    fold_scale(conv, factor, shift)
+    return conv
+
+
+@torch.no_grad()
+def fold_scale(linear: nn.Conv2d | nn.Linear, factor: Tensor, shift: Tensor | float = 0.0) -> None:
+    """Change ``linear``, which has a bias, so that it gives ``factor * output + shift`` per channel."""
+    assert linear.bias is not None
+    factor = factor.double()
+    shape = (-1, *(1,) * (linear.weight.dim() - 1))
+    linear.weight.copy_(linear.weight.double() * factor.view(shape))
+    linear.bias.copy_(linear.bias.double() * factor + shift)

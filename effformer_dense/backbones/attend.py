@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .chunked import Constants, Operands, attend_in_chunks, attend_in_chunks_backward
 from .relpos import no_autocast
-from .tracing import is_exporting
+from .tracing import wants_standard_operators
 
 
 def attend(operands: Operands) -> Tensor:
@@ -26,7 +26,7 @@ def attend(operands: Operands) -> Tensor:
     Returns:
         Shape (B, h', w', n, e); in chunks, laid out in memory as ``v``.
     """
-    if is_exporting() or (torch.is_grad_enabled() and operands.fit_one_chunk):
+    if wants_standard_operators() or (torch.is_grad_enabled() and operands.fit_one_chunk):
         return attend_whole(operands)
     return _ChunkedAttention.apply(operands.constants, *operands.tensors)
 

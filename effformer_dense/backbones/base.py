@@ -17,7 +17,7 @@ from ..errors import UserError, choice_error
 from ..variants import MIN_SIDE_PX, Variant
 from .layers import Stem
 from .options import AttentionOptions
-from .tracing import has_values, is_recording
+from .tracing import has_values, is_recording, wants_standard_operators
 
 STRIDES = (4, 8, 16, 32)
 
@@ -135,16 +135,16 @@ class DenseBackbone(BaseModule):
             UserError: wrong shape, a side under 32 px, or, on a CPU, values that are not finite.
         """
         _check_images(images)
-        on_cpu = images.device.type == 'cpu'
         # CPU convolutions are fastest on channels-last maps. Returned ones are not: mmcv's RoIAlign, for one, reads any
         # memory as if channels came first.
-        x = self.stem(images.contiguous(memory_format=torch.channels_last) if on_cpu else images)
+        channels_last = images.device.type == 'cpu' and not wants_standard_operators()
+        x = self.stem(images.contiguous(memory_format=torch.channels_last) if channels_last else images)
         outputs = []
         for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
             x = stage(x)
             if index in self.out_indices:
                 # Before the norm: torch 2.11's group norm crashes on channels-last maps that want no gradient.
-                output = x.contiguous() if on_cpu else x
+                output = x.contiguous() if channels_last else x
                 outputs.append(self.out_norms[str(index)](output) if self.out_norms else output)
         if self.training and dist.is_available() and dist.is_initialized():
             outputs[-1] = _reached_by(outputs[-1], list(self.out_norms.parameters()))

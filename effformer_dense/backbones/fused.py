@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .chunked import equal_parts
 from .folding import fold_scale
 from .layers import ConvMlp, LayerScale
-from .tracing import is_exporting
+from .tracing import wants_standard_operators
 
 #: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache and in
 #: memory that the allocator reuses. Blocks of 32 MiB and more come from the system, page by page, every time.
@@ -86,7 +86,7 @@ class TiledMlp(FusedMlp):
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         values = self.hidden * height * width
-        if x.device.type != 'cpu' or is_exporting() or batch * values <= TILE_VALUES:
+        if x.device.type != 'cpu' or wants_standard_operators() or batch * values <= TILE_VALUES:
             return super().forward(x)
         out = torch.empty_like(x)
         for images in equal_parts(batch, TILE_VALUES // values):

@@ -278,7 +278,8 @@ def _interpolation_matrix(source: int, target: int, mode: str, like: Tensor) -> 
         weights = torch.where(near <= 1, inner, torch.where(near < 2, outer, torch.zeros_like(near)))
     # Taps past an edge count for the edge sample.
     sample = (position.floor().long()[:, None] + taps).clamp(0, source - 1)  # (target, 4)
-    return torch.einsum('tk,tks->ts', weights, F.one_hot(sample, source).to(weights))
+    hits = sample[:, :, None] == torch.arange(source, device=like.device)  # (target, 4, source)
+    return torch.einsum('tk,tks->ts', weights, hits.to(weights))
 
 
 def _signed_weights(source: int, target: int, mode: str, like: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Is a graph being recorded, and which kind? Asked here and nowhere else.
+"""What may be done with the tensors at hand? Asked here and nowhere else.
 
 Three questions, from the narrowest to the widest:
 
-* :func:`is_exporting`: must the graph hold standard operators only, and as few of them as possible?
+* :func:`wants_standard_operators`: must everything be a standard operator of torch?
 * :func:`is_recording`: is somebody making a graph of the operators, whatever for?
 * :func:`has_values`: may Python look at the numbers in a tensor?
 """
@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch._C import _functorch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
-def is_exporting() -> bool:
-    """Whether a graph is recorded that is handed on: by ``torch.jit.trace``, ``torch.export``, ONNX, ``make_fx``."""
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+def wants_standard_operators() -> bool:
+    """Whether whoever watches knows torch's own operators alone, and no order in memory.
+
+    A graph is recorded that is handed on (``torch.jit.trace``, ``torch.export``, ONNX, ``make_fx``), or
+    ``torch.func.vmap`` adds a dimension.
+    """
+    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or _in_vmap():
         return True
     # Older torch cannot tell the two apart.
     exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)()
@@ -24,19 +31,28 @@ def is_exporting() -> bool:
 
 
 def is_recording() -> bool:
-    """Whether a graph is recorded at all: one to be exported, or one that ``torch.compile`` optimises by itself."""
-    return torch.compiler.is_compiling() or is_exporting()
+    """Whether a graph is recorded at all: one to be handed on, or one that ``torch.compile`` optimises by itself."""
+    return torch.compiler.is_compiling() or wants_standard_operators()
 
 
 def has_values(x: Tensor) -> bool:
     """Whether Python may look at the values of ``x``.
 
-    Not while a graph is recorded, in ``torch.func.vmap`` and its kin, and for tensors without any values (fake ones,
+    Not while a graph is recorded, in the transforms of ``torch.func``, and for tensors without any values (fake ones,
     the meta device).
     """
     return (
         not is_recording()
         and type(x) in (Tensor, nn.Parameter)
         and not x.is_meta
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        and not _functorch.is_functorch_wrapped_tensor(x)
+        and not isinstance(_get_current_dispatch_mode(), FakeTensorMode)
     )
+
+
+def _in_vmap() -> bool:
+    """Whether one of the transforms of ``torch.func`` that are under way is ``vmap``."""
+    if torch.compiler.is_compiling():  # which cannot follow the question
+        return False
+    transforms = _functorch.get_interpreter_stack() or ()
+    return any(transform.key() == _functorch.TransformType.Vmap for transform in transforms)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from effformer_dense.backbones.attention import DownsamplingAttention, MapAttention, TokenAttention
 from effformer_dense.backbones.options import AttentionOptions
@@ -120,3 +122,38 @@ def test_traced_graph_gives_the_same(row: Variant) -> None:
     graph = torch.jit.trace(net, images, check_trace=False)
     other = torch.randn_like(images)  # nothing of the first images may have stayed
     _assert_equal(graph(other), net(other), rtol=1e-4, atol=1e-4)
+
+
+def test_vmap(row: Variant) -> None:
+    net, batches = _net(row).eval(), torch.randn(2, 2, 3, *SIZE)
+    with torch.no_grad():
+        found = torch.func.vmap(net)(batches)
+        for index, batch in enumerate(batches):
+            _assert_equal(tuple(feature[index] for feature in found), net(batch), rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_per_sample(row: Variant) -> None:
+    net, images = _net(row).eval(), torch.randn(2, 3, *SIZE)
+    parameters = dict(net.named_parameters())
+    call = lambda values, image: _loss(torch.func.functional_call(net, values, (image[None],)))  # noqa: E731
+    found = torch.func.vmap(torch.func.grad(call), (None, 0))(parameters, images)
+    for index, image in enumerate(images):
+        wanted = torch.autograd.grad(_loss(net(image[None])), list(parameters.values()))
+        _assert_equal(tuple(gradient[index] for gradient in found.values()), wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_make_fx_records_standard_operators(row: Variant) -> None:
+    net, images = _net(row).eval().requires_grad_(False), torch.randn(2, 3, *SIZE)
+    graph = make_fx(net)(torch.randn_like(images))
+    _assert_equal(graph(images), net(images), rtol=1e-4, atol=1e-4)
+    calls = [str(node.target) for node in graph.graph.nodes if node.op == 'call_function']
+    assert calls and not [name for name in calls if not name.startswith(('aten.', '<built-in function getitem>'))]
+
+
+def test_shapes_without_values(row: Variant) -> None:
+    net, images = _net(row).eval(), torch.randn(2, 3, *SIZE)
+    with torch.no_grad():
+        wanted = [feature.shape for feature in net(images)]  # fills the cache of biases, which must not be compared
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            assert [feature.shape for feature in net(mode.from_tensor(images))] == wanted
+    assert [feature.shape for feature in net.to('meta')(images.to('meta'))] == wanted

@@ -11,7 +11,6 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import Visualizer
 
 from .config.datasets import DatasetView
 from .config.registry import find_component
@@ -62,16 +61,18 @@ class Task(ABC):
 
     @abstractmethod
     def draw_comparison(
-        self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
-    ) -> None:
-        """Write ground truth beside prediction, both in ``sample``, as a PNG.
+        self, image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float
+    ) -> np.ndarray:
+        """Ground truth beside prediction, both in ``sample``.
 
         Args:
-            visualizer: of the run, its ``dataset_meta`` set.
             image: (H, W, 3) uint8, RGB.
             sample: in the coordinates of ``image``.
-            target: to write.
+            dataset_meta: of the run: ``classes``, ``palette``.
             score_threshold: lowest score of a drawn instance.
+
+        Returns:
+            (H', W', 3) uint8, RGB.
         """
 
     @abstractmethod

@@ -1,66 +1,91 @@
-"""Annotated pictures of detections, drawn by mmdet's visualizer."""
+"""What a sample of mmdet holds, as objects to draw."""
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import Visualizer
 
-from ..drawing import enlargement
-from ..files import write_atomically
+from ..drawing import Instances, distinct_colours, draw_instances, panels
+
+#: A panoptic map numbers a segment as its class plus this many times a running number (mmdet, INSTANCE_OFFSET).
+_SEGMENT_STEP = 1000
 
 
-def draw_sample(
-    visualizer: Visualizer,
-    image: np.ndarray,
-    sample: BaseDataElement,
-    target: Path,
-    score_threshold: float,
-    draw_gt: bool = False,
-) -> None:
-    """Write ``image`` with what ``sample`` predicts, ground truth to the left of it if asked.
+def draw_prediction(
+    image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float
+) -> np.ndarray:
+    """Picture with what a sample predicts.
 
     Args:
-        visualizer: mmdet's, its ``dataset_meta`` set.
         image: (H, W, 3) uint8, RGB.
-        sample: a DetDataSample with coordinates of ``image``.
-        target: PNG to write; parents are made.
+        sample: a DetDataSample on the CPU, with coordinates of ``image``.
+        dataset_meta: with ``classes``; without ``palette``, colours are made.
         score_threshold: lowest score of a drawn instance.
-        draw_gt: draw the ground truth too.
+
+    Returns:
+        (H', W', 3) uint8, see :func:`.drawing.draw_instances`.
     """
-    sample = copy.deepcopy(sample)  # drawing changes what it is given, and clones share their instances
-    factor = enlargement(image.shape[0])
-    if factor > 1 and 'pred_instances' in sample:  # the labels of a panoptic model stay as they are
-        image, sample = _enlarge(image, sample, factor)
-    write_atomically(
-        target,
-        lambda scratch: visualizer.add_datasample(
-            target.stem,
-            image,
-            sample,
-            draw_gt=draw_gt,
-            draw_pred=True,
-            out_file=str(scratch),
-            pred_score_thr=score_threshold,
-        ),
+    classes, palette = _names_and_colours(dataset_meta)
+    return draw_instances(image, instances_of(sample, 'pred', len(classes)).above(score_threshold), classes, palette)
+
+
+def draw_comparison(
+    image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float
+) -> np.ndarray:
+    """Ground truth to the left, prediction to the right; arguments as of :func:`draw_prediction`."""
+    classes, palette = _names_and_colours(dataset_meta)
+    truth = instances_of(sample, 'gt', len(classes))
+    found = instances_of(sample, 'pred', len(classes)).above(score_threshold)
+    pictures = [draw_instances(image, instances, classes, palette) for instances in (truth, found)]
+    how = '' if found.scores is None else f', score {score_threshold:g} or more'
+    return panels(pictures, [f'ground truth: {len(truth.labels)}', f'prediction: {len(found.labels)}{how}'])
+
+
+def instances_of(sample: BaseDataElement, kind: str, num_classes: int) -> Instances:
+    """Objects of a sample, none if it has no such field.
+
+    Args:
+        sample: a DetDataSample on the CPU.
+        kind: 'gt' or 'pred'.
+        num_classes: that are drawn; of a panoptic map, what is numbered otherwise is no object.
+    """
+    instances = sample.get(f'{kind}_instances')
+    if instances is None:
+        return _segments(sample.get(f'{kind}_panoptic_seg'), num_classes)
+    boxes = instances.get('bboxes')
+    scores = instances.get('scores')
+    masks = instances.get('masks')
+    if masks is not None:
+        masks = np.asarray(masks.to_ndarray() if hasattr(masks, 'to_ndarray') else masks, dtype=bool)
+    return Instances(
+        boxes=np.asarray(getattr(boxes, 'tensor', boxes)).reshape(-1, 4),
+        labels=np.asarray(instances.labels),
+        scores=None if scores is None else np.asarray(scores),
+        masks=masks,
     )
 
 
-def _enlarge(image: np.ndarray, sample: BaseDataElement, factor: int) -> tuple[np.ndarray, BaseDataElement]:
-    """Enlarge picture and instances by ``factor``; modifies ``sample``."""
-    for name in ('pred_instances', 'gt_instances'):
-        instances = sample.get(name)
-        if instances is None:
-            continue
-        if 'bboxes' in instances:
-            boxes = instances.bboxes
-            instances.bboxes = getattr(boxes, 'tensor', boxes) * factor
-        if 'masks' in instances:
-            masks = instances.masks
-            masks = masks.masks if hasattr(masks, 'masks') else np.asarray(masks.cpu())
-            instances.masks = masks.astype(np.uint8).repeat(factor, axis=1).repeat(factor, axis=2).astype(bool)
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), sample
+def _segments(panoptic: Any, num_classes: int) -> Instances:
+    """Segments of a panoptic map, as masks without boxes around them."""
+    if panoptic is None:
+        return Instances(np.zeros((0, 4)), np.zeros(0, int))
+    seg_map = np.asarray(panoptic.sem_seg[0])
+    numbers = [number for number in np.unique(seg_map) if number % _SEGMENT_STEP < num_classes]
+    masks = np.stack([seg_map == number for number in numbers]) if numbers else np.zeros((0, *seg_map.shape), bool)
+    labels = np.array([number % _SEGMENT_STEP for number in numbers], int)
+    return Instances(np.array([_bounds(mask) for mask in masks]).reshape(-1, 4), labels, None, masks, framed=False)
+
+
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _names_and_colours(dataset_meta: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
+    classes = dataset_meta.get('classes') or ()
+    palette = dataset_meta.get('palette')
+    has_colours = isinstance(palette, (list, tuple)) and len(palette) >= len(classes)
+    return classes, palette if has_colours and palette else distinct_colours(max(1, len(classes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def category_ids(classes: tuple[str, ...]) -> list[int]:
 
 
 def instance_annotations(
-    sample: BaseDataElement, image_id: int, first_id: int, dataset_meta: dict[str, Any]
+    sample: BaseDataElement, image_id: int, first_id: int, dataset_meta: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """COCO annotations, with ``score``, of the predicted instances; none for a panoptic model's sample.
 
@@ -55,7 +56,7 @@ def instance_annotations(
 
 
 def predictions_table(
-    images: list[dict[str, Any]], annotations: list[dict[str, Any]], dataset_meta: dict[str, Any]
+    images: list[dict[str, Any]], annotations: list[dict[str, Any]], dataset_meta: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The three COCO tables."""
     classes = tuple(dataset_meta['classes'])

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import VISUALIZERS
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import Visualizer
 
 from ..config.datasets import DatasetView
-from ..files import write_text
+from ..files import write_png, write_text
 from ..tasks import ResultWriter, Task
 from .checks import check_annotations
-from .draw import draw_sample
+from .draw import draw_comparison, draw_prediction
 from .results import instance_annotations, predictions_table
 
 
@@ -39,18 +37,16 @@ class Detection(Task):
         """Nothing to check: mmdet's transforms take annotations as they are."""
 
     def draw_comparison(
-        self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
-    ) -> None:
-        """Draw ground truth and prediction side by side."""
-        draw_sample(visualizer, image, sample, target, score_threshold, draw_gt=True)
+        self, image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float
+    ) -> np.ndarray:
+        """See :func:`.draw.draw_comparison`."""
+        return draw_comparison(image, sample, dataset_meta, score_threshold)
 
     def writer(
         self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
     ) -> ResultWriter:
         """See :class:`InstanceWriter`."""
-        visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': 'infer'})
-        visualizer.dataset_meta = dict(dataset_meta)
-        return InstanceWriter(visualizer, out_dir, score_threshold)
+        return InstanceWriter(dataset_meta, out_dir, score_threshold)
 
     def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
         """mmdet's data sample."""
@@ -62,8 +58,8 @@ class Detection(Task):
 class InstanceWriter(ResultWriter):
     """Writes ``pictures/NAME.png`` and, for models that predict instances, ``predictions.json`` in COCO format."""
 
-    def __init__(self, visualizer: Visualizer, out_dir: Path, score_threshold: float) -> None:
-        self.visualizer = visualizer
+    def __init__(self, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float) -> None:
+        self.dataset_meta = dataset_meta
         self.out_dir = out_dir
         self.score_threshold = score_threshold
         self._images: list[dict[str, Any]] = []
@@ -72,18 +68,17 @@ class InstanceWriter(ResultWriter):
 
     def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
         """Draw one picture and collect its instances."""
-        draw_sample(self.visualizer, image, sample, self.out_dir / 'pictures' / name, self.score_threshold)
+        drawn = draw_prediction(image, sample, self.dataset_meta, self.score_threshold)
+        write_png(self.out_dir / 'pictures' / name, drawn)
         image_id = len(self._images)
         height, width = image.shape[:2]
         file_name = (name.parent / source.name).as_posix()
         self._images.append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
-        self._annotations += instance_annotations(
-            sample, image_id, len(self._annotations) + 1, self.visualizer.dataset_meta
-        )
+        self._annotations += instance_annotations(sample, image_id, len(self._annotations) + 1, self.dataset_meta)
         self._has_instances |= 'pred_instances' in sample
 
     def close(self) -> None:
         """Write the table of all instances."""
         if self._has_instances:
-            table = predictions_table(self._images, self._annotations, self.visualizer.dataset_meta)
+            table = predictions_table(self._images, self._annotations, self.dataset_meta)
             write_text(self.out_dir / 'predictions.json', json.dumps(table))

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
+from ..files import write_png
 from ..tasks import task_named
 
 PICTURES_HOOK = 'TestPicturesHook'
@@ -46,8 +47,9 @@ class TestPicturesHook(Hook):
                 return
             source = Path(sample.img_path)
             image = mmcv.imread(str(source), channel_order='rgb')
-            target = self.out_dir / f'{source.stem}.png'
-            self.task.draw_comparison(runner.visualizer, image, sample, target, self.score_threshold)
+            meta = runner.visualizer.dataset_meta
+            drawn = self.task.draw_comparison(image, sample.cpu(), meta, self.score_threshold)
+            write_png(self.out_dir / f'{source.stem}.png', drawn)
             self._written += 1
 
     def after_test(self, runner) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..data.segmentation_maps import to_segmentation_map
+from ..drawing import distinct_colours
 from ..errors import UserError
 from ..files import write_png
-from .draw import colour_map, distinct_colours, overlay, with_legend
+from .draw import colour_map, overlay, with_legend
 
 
 def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:

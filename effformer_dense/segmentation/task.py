@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import Visualizer
 
 from ..config.datasets import DatasetView
 from ..errors import UserError, choice_error
-from ..files import write_png
 from ..invocation import command
 from ..tasks import ResultWriter, Task
 from .checks import check_map_loading, check_segmentation_maps
@@ -53,14 +51,13 @@ class Segmentation(Task):
         check_map_loading(dataset, pipelines)
 
     def draw_comparison(
-        self, visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement, target: Path, score_threshold: float
-    ) -> None:
+        self, image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float
+    ) -> np.ndarray:
         """Two pictures side by side, with a legend."""
         annotation, prediction = (
-            np.asarray(sample.get(name).data[0].cpu(), dtype=np.uint8) for name in ('gt_sem_seg', 'pred_sem_seg')
+            np.asarray(sample.get(name).data[0], dtype=np.uint8) for name in ('gt_sem_seg', 'pred_sem_seg')
         )
-        meta = visualizer.dataset_meta
-        write_png(target, comparison(image, annotation, prediction, meta['classes'], meta['palette']))
+        return comparison(image, annotation, prediction, dataset_meta['classes'], dataset_meta['palette'])
 
     def writer(
         self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float

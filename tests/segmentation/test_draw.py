@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from effformer_dense.drawing import distinct_colours
 from effformer_dense.segmentation.draw import (
     OPACITY,
     colour_map,
     comparison,
-    distinct_colours,
     overlay,
     with_legend,
 )
@@ -64,7 +64,7 @@ def test_comparison_has_both_sides_enlarged() -> None:
     image = np.full((100, 60, 3), 90, np.uint8)
     left, right = np.zeros((100, 60), np.uint8), np.ones((100, 60), np.uint8)
     drawn = comparison(image, left, right, CLASSES, PALETTE)
-    assert drawn.shape[0] == 500 and drawn.shape[1] > 2 * 300
+    assert drawn.shape[0] > 500 and drawn.shape[1] > 2 * 300
     assert drawn[250, 100].argmax() == 0 and drawn[250, 450].argmax() == 1
 
 

@@ -6,9 +6,8 @@ Importing it teaches the backbones the layouts and reading that runs nothing, an
 from ..backbones.base import DenseBackbone
 from .adapter import adapt_state_dict, match
 from .convert import Conversion, convert, convert_file
-from .export import from_native
 from .hub import fetch_huggingface, fetch_timm
-from .layouts import Layout, backbone_prefixes, detect_layout, identify_variant, to_native
+from .layouts import Layout, backbone_prefixes, detect_layout, from_native, identify_variant, to_native
 from .loaders import register_names, safe_loaders, use_safe_loaders
 from .read import read_file
 from .report import LoadReport, load_report

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,13 @@ from ..backbones.efficientformer_v2 import EfficientFormerV2
 from ..errors import UserError, choice_error
 from ..files import write_atomically
 from ..variants import Variant
-from .export import fresh_norm, from_native
-from .layouts import Layout, detect_layout, identify_variant, to_native
+from .layouts import Layout, Naming, detect_naming, from_native_with_rest, identify_variant, naming_of, to_native
+from .layouts.timm import fresh_norm
 from .read import read_file
-from .rename import Rule, rename
 from .report import load_report
 from .unwrap import Found, check_tensors, describe_rest, find_backbone, take, weights_in
 
-TARGETS = (Layout.NATIVE, Layout.TIMM, Layout.OFFICIAL)
 SUFFIXES = ('.pth', '.safetensors')
-
-#: Classifiers of all layouts, with the norm before them, in timm's names.
-_CLASSIFIER: tuple[Rule, ...] = (
-    (r'^(?:efficientformer\.layernorm|backbone\.norm3)\.', 'norm.'),
-    (r'^(?:dist_head|distillation_classifier|head\.dist_head)\.', 'head_dist.'),
-    (r'^(?:classifier|head\.head)\.', 'head.'),
-)
-_CLASSIFIER_NAMES = re.compile(r'(norm|head|head_dist)\.[a-z_]+')
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,7 @@ def convert_file(
     Args:
         source: file of any known layout, torch's format or safetensors.
         destination: ``.pth`` or ``.safetensors``; replaced if it is there.
-        target: one of :data:`TARGETS`.
+        target: one of :data:`.layouts.TARGETS`.
         prefix: where the backbone is, for a file that holds several; None to look for it.
         trust: see :func:`.read.read_file`.
 
@@ -111,7 +100,7 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     """
     weights = weights_in(content)
     found = find_backbone(weights) if prefix is None else take(weights, prefix)
-    source = None if found is None else detect_layout(found.backbone)
+    source = None if found is None else detect_naming(found.backbone)
     if found is None or source is None:
         sample = ', '.join(list(weights)[:5])
         place = '' if prefix is None else f' under {prefix!r}'
@@ -120,13 +109,12 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     native, ignored = to_native(found.backbone)
     variant = _checked_variant(native)
     left_out = {found.prefix + key: reason for key, reason in ignored.items()} | describe_rest(found.rest)
-    converted = from_native(native, variant, target)
-    kept, added = _company(found, left_out, variant, target)
+    converted, without_place = from_native_with_rest(native, variant, target)
+    kept, added = _company(found, left_out, variant, source, target)
     if target is Layout.NATIVE and kept:
         converted = {found.prefix + key: value for key, value in converted.items()}
-    if target is Layout.TIMM:
-        left_out |= {key: 'output norms, for which timm has no place' for key in native if key.startswith('out_norms.')}
-    return Conversion({**converted, **kept}, variant, source, target, left_out, added)
+    left_out |= without_place
+    return Conversion({**converted, **kept}, variant, source.layout, target, left_out, added)
 
 
 def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
@@ -146,12 +134,11 @@ def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
 
 
 def _company(
-    found: Found, left_out: dict[str, str], variant: Variant, target: Layout
+    found: Found, left_out: dict[str, str], variant: Variant, source: Naming, target: Layout
 ) -> tuple[dict[str, Tensor], list[str]]:
     """What goes along with the backbone, taken out of ``left_out``; and the names of what is added."""
     candidates = {found.prefix + key: value for key, value in found.backbone.items()} | found.rest
-    classifier = {key: rename(key, _CLASSIFIER) for key in left_out}
-    classifier = {key: name for key, name in classifier.items() if _CLASSIFIER_NAMES.fullmatch(name)}
+    classifier = _classifier(left_out, source, naming_of(variant, target))
     if target is Layout.NATIVE:
         rest = [key for key, value in found.rest.items() if key not in classifier and isinstance(value, Tensor)]
         along = {key: key for key in rest if found.prefix and left_out[key].startswith('outside')}
@@ -159,10 +146,17 @@ def _company(
         along = classifier
     kept = {}
     for key, name in along.items():
-        kept[name.replace('head_dist.', 'dist_head.') if target is Layout.OFFICIAL else name] = candidates[key]
+        kept[name] = candidates[key]
         del left_out[key]
     added = fresh_norm(variant) if target is Layout.TIMM and 'norm.weight' not in kept else {}
     return {**kept, **added}, list(added)
+
+
+def _classifier(keys: Iterable[str], source: Naming, target: Naming) -> dict[str, str]:
+    """{key of the file: name in the new one} for a classifier and the norm before it."""
+    names = {theirs: target.classifier[name] for name, theirs in source.classifier.items()}
+    parts = {key: key.rpartition('.') for key in keys}
+    return {key: f'{names[part]}.{leaf}' for key, (part, _, leaf) in parts.items() if part in names}
 
 
 def _save(conversion: Conversion, path: Path, suffix: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -11,7 +9,7 @@ from torch.func import functional_call
 
 from ..errors import UserError
 from .folding import FoldedConv, can_fold, fold_norm
-from .norm_gelu import activate, batch_norm_gelu, is_lean
+from .norm_gelu import activate, batch_norm_gelu, is_lean, may_overwrite
 from .tracing import is_recording
 
 NORM_LAYERS: dict[str, type[nn.Module]] = {
@@ -154,15 +152,18 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * (self.weight if self.of_tokens else self.weight[:, None, None])
 
-    def after(self, branch: Callable[..., Tensor], x: Tensor) -> Tensor:
-        """``self(branch(x))``, keeping less for the backward pass.
+    def after(self, branch: nn.Module, x: Tensor) -> Tensor:
+        """``self(branch(x))`` in less memory.
 
-        The branch ends in a :class:`ConvNorm` and passes it the factor, which goes into the norm's affine parameters:
-        what the norm gives need not be kept to find the gradient of the factor.
+        The branch ends in a :class:`ConvNorm` and passes it the factor, which in training goes into the norm's affine
+        parameters: what the norm gives need not be kept to find the gradient of the factor.
         """
         if self.training and torch.is_grad_enabled() and not is_recording():
             return branch(x, self.weight)
-        return self(branch(x))
+        out = branch(x)
+        if out.dtype == self.weight.dtype and may_overwrite(out, (self, *branch.modules())):
+            return out.mul_(self.weight[:, None, None])
+        return self(out)
 
 
 class DropPath(nn.Module):

@@ -7,6 +7,7 @@ Hidden maps of MLPs are most of what training keeps, and this is a third of them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import torch
@@ -56,14 +57,17 @@ def activate(x: Tensor, activation: nn.Module, maker: nn.Module | None = None) -
         activation: what to apply.
         maker: module that made ``x``; somebody who watches it by hooks may hold the map.
     """
-    overwrite = (
-        _is_gelu(activation)
-        and x.device.type == 'cpu'
-        and not torch.is_grad_enabled()
-        and not _is_watched(activation, *([] if maker is None else [maker]))
-        and not is_recording()
-    )
+    makers = [activation] if maker is None else [activation, maker]
+    overwrite = _is_gelu(activation) and may_overwrite(x, makers)
     return torch.ops.aten.gelu_(x) if overwrite else activation(x)
+
+
+def may_overwrite(x: Tensor, makers: Iterable[nn.Module]) -> bool:
+    """Whether a map that nobody needs any more can be overwritten, and that saves something: in inference on a CPU.
+
+    Not if somebody watches one of its ``makers`` by hooks, and may hold it.
+    """
+    return x.device.type == 'cpu' and not torch.is_grad_enabled() and not is_recording() and not _is_watched(*makers)
 
 
 def _is_gelu(activation: nn.Module) -> bool:

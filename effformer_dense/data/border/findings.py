@@ -54,15 +54,22 @@ class Findings:
         self._counts: Counter[tuple[Action, str]] = Counter()
         self._examples: dict[tuple[Action, str], list[Finding]] = {}
 
-    def add(self, action: Action, kind: str, file: str, record: str, reason: str) -> None:
-        """Take note of a record."""
+    def add(self, action: Action, kind: str, file: str, record: str, reason: str, times: int = 1) -> None:
+        """Take note of a record, or in one go of many to which the same was done.
+
+        Args:
+            action, kind, file, record, reason: see :class:`Finding`.
+            times: how many records it stands for.
+        """
         finding = Finding(action, kind, file, record, reason)
-        self._counts[action, kind] += 1
+        self._counts[action, kind] += times
         examples = self._examples.setdefault((action, kind), [])
         if len(examples) < _EXAMPLES:
             examples.append(finding)
         if self._sink is not None:
-            print(json.dumps(asdict(finding), ensure_ascii=False), file=self._sink)
+            line = json.dumps({**asdict(finding), 'times': times}, ensure_ascii=False)
+            # Halves of surrogate pairs, which JSON allows and no encoding has, are written as escapes.
+            print(line.encode(errors='backslashreplace').decode(), file=self._sink)
 
     def count(self, action: Action | None = None, kind: str | None = None) -> int:
         """How many findings there are, of one action or kind if named."""
@@ -75,8 +82,9 @@ class Findings:
     def summary(self) -> Iterator[str]:
         """One line per action and kind, the most frequent first, with the first records of each."""
         for (action, kind), number in self._counts.most_common():
-            some = '; '.join(f'{f.file} {f.record}: {f.reason}'.strip() for f in self._examples[action, kind])
-            yield f'{number:,} {action.value}, {kind}: {some}{" ..." if number > _EXAMPLES else ""}'
+            examples = self._examples[action, kind]
+            some = '; '.join(f'{f.file} {f.record}: {f.reason}'.strip() for f in examples)
+            yield f'{number:,} {action.value}, {kind}: {some}{" ..." if number > len(examples) > 1 else ""}'
 
     def refuse_any(self) -> None:
         """For ``--strict``.

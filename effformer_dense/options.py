@@ -144,6 +144,23 @@ class OwnDataOptions:
 
 
 @dataclass(frozen=True)
+class ShowOptions:
+    """How a data set is shown.
+
+    Attributes:
+        out_dir: where the page and its pictures go
+        per_class: pictures of each class at most
+    """
+
+    out_dir: Path = Path('shown')
+    per_class: int = 4
+
+    def __post_init__(self) -> None:
+        if self.per_class < 1:
+            raise UserError(f'--per-class {self.per_class} is not 1 or more.')
+
+
+@dataclass(frozen=True)
 class BenchmarkOptions:
     """How the cases of a benchmark are measured.
 

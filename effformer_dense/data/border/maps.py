@@ -269,7 +269,7 @@ def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int])
 def _code_numbers(values: list[int], names: Sequence[str] | None, ignored: Sequence[int], findings: Findings) -> Coding:
     void = {UNLABELLED, *ignored}
     kept = [value for value in values if value not in void]
-    if set(values) - set(ignored) <= {0, 255} and 255 in values and (names is None or len(names) == 2):
+    if set(values) == {0, 255} and (names is None or len(names) == 2):
         findings.add(Action.REPAIRED, 'masks of 0 and 255', 'maps', '', '255 is class 1 and 0 is class 0: two classes')
         names = tuple(names or ('background', 'foreground'))
         return Coding(tuple(names), default_palette(2), {0: UNLABELLED if 0 in ignored else 0, 255: 1})

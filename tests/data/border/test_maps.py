@@ -131,7 +131,12 @@ def test_values_without_names(tmp_path: Path) -> None:
     assert findings.count(Action.DOUBTFUL, 'classes without names') == 1
 
 
-@pytest.mark.parametrize(('values', 'message'), [((255, 255), 'Every pixel'), ((0, 0), 'one class')])
+def test_masks_of_0_and_255_with_three_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"labelled is 'a': .* The maps have the values 0, 255"):
+        _code(tmp_path, _values(0, 255), names=('a', 'b', 'c'))
+
+
+@pytest.mark.parametrize(('values', 'message'), [((255, 255), 'Every pixel'), ((0, 0), "labelled is 'class 0'")])
 def test_nothing_to_learn(values: tuple[int, int], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         _code(tmp_path, _values(*values))

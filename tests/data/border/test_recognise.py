@@ -115,6 +115,13 @@ def test_projects_of_other_tools(content: str, message: str, tmp_path: Path) -> 
         _recognise(tmp_path)
 
 
+def test_maps_that_were_saved_as_jpeg(tmp_path: Path) -> None:
+    for folder in ('images', 'masks'):
+        write_picture(tmp_path / folder / 'a.jpg')
+    with pytest.raises(UserError, match=r'masks holds JPEG files.*export them as PNG'):
+        _recognise(tmp_path)
+
+
 def test_links_that_lead_out_of_the_folder(tmp_path: Path) -> None:
     write_picture(tmp_path / 'elsewhere' / 'a.jpg')
     (tmp_path / 'set').mkdir()

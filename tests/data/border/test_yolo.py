@@ -112,7 +112,14 @@ def test_a_list_of_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'yaml', ['names: 3\ntrain: x\n', 'names: {a: 1}\n', 'names: [\n', '!!python/object/apply:os.system [ls]']
+    'yaml',
+    [
+        'names: 3\ntrain: x\n',
+        'names: {a: 1}\n',
+        'names: [yes, no]\n',
+        'names: [\n',
+        '!!python/object/apply:os.system [ls]',
+    ],
 )
 def test_yaml_that_means_nothing_is_refused_or_no_yolo(yaml: str, tmp_path: Path) -> None:
     write_yolo(tmp_path, {'a.jpg': BOX}, yaml)
@@ -125,3 +132,18 @@ def test_without_data_yaml_classes_come_from_a_file_beside(tmp_path: Path) -> No
     write_text(tmp_path / 'classes.txt', '\ufeffcat\ndog\n')
     found = find_yolo(list_tree(tmp_path), Findings())
     assert found is not None and found.classes == ['cat', 'dog'] and list(found.splits) == ['train']
+
+
+def test_boxes_in_pixels_and_predictions_are_told(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {'a.jpg': '0 50 30 20 10\n0 0.5 0.5 0.2 0.2 0.9\n'}, YAML)
+    tables, findings = _read(tmp_path)
+    pixels, prediction = tables['train'].table['annotations']
+    assert pixels['bbox'] == [40, 25, 20, 10] and prediction['bbox'] == pytest.approx([40, 24, 20, 12])
+    assert findings.count(Action.REPAIRED, 'box in pixels') == findings.count(Action.DOUBTFUL, 'prediction') == 2
+
+
+def test_class_names_must_be_utf8(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {'a.jpg': BOX}, YAML)
+    (tmp_path / 'data.yaml').write_bytes(YAML.encode('latin-1'))
+    with pytest.raises(UserError, match='no text in UTF-8'):
+        _read(tmp_path)

@@ -313,8 +313,8 @@ def _check_labelled(coding: Coding, survey: Survey, findings: Findings) -> None:
     if len(labelled) < 2:
         raise UserError(
             f'Every pixel that is labelled is {labelled[0]!r}: nothing is left to tell apart. Export the background as '
-            f'a class of its own. The maps have the values {_some(survey.pixels)}; 255 means unlabelled, but in masks of '
-            '0 and 255 with two classes.'
+            f'a class of its own. The maps have the values {_some(survey.pixels)}; 255 means unlabelled, but in masks '
+            'of 0 and 255 with two classes.'
         )
     for number, name in enumerate(coding.classes):
         if not pixels[number]:

@@ -87,3 +87,10 @@ def test_entities_are_refused(tmp_path: Path) -> None:
     _write(tmp_path, 'a', SIZE + _object('&b;'), head=entities)
     with pytest.raises(UserError, match=r'a.xml defines entities'):
         _read(tmp_path)
+
+
+@pytest.mark.parametrize('side', ['nan', '1e999', '0', '', 'wide'])
+def test_a_size_that_is_no_number_is_read_from_the_picture(side: str, tmp_path: Path) -> None:
+    _write(tmp_path, 'a', f'<size><width>{side}</width><height>60</height></size>' + _object('cat'))
+    tables, findings = _read(tmp_path)
+    assert tables['all'].table['images'][0]['width'] == 100 and findings.count(Action.REPAIRED, 'no size') == 1

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from ..files import check_output_dir, write_text
 from ..invocation import command
 from ..options import OwnDataOptions
 from .own_maps import prepare_maps
+from .progress import progress_bar
 
 REPORT = 'report.jsonl'
 Table = dict[str, Any]
@@ -178,7 +178,7 @@ def _common_classes(sources: Mapping[str, SourceTable]) -> list[str]:
 def _clean(
     tree: Tree, source: SourceTable, classes: Sequence[str], options: OwnDataOptions, findings: Findings
 ) -> Table:
-    with _progress(source.file) as progress:
+    with progress_bar(source.file) as progress:
         return clean_coco(
             source.table,
             file=source.file,
@@ -215,7 +215,10 @@ def _split(tree: Tree, tables: dict[str, Table], options: OwnDataOptions, findin
         labels.setdefault(row['image_id'], set()).add(row['category_id'])
     names = [row['file_name'] for row in table['images']]
     shown = [labels.get(row['id'], set()) for row in table['images']]
-    sides = split_pictures(names, shown, tree.root, findings, options.val_fraction, options.seed, options.max_pixels)
+    with progress_bar('splits') as progress:
+        sides = split_pictures(
+            names, shown, tree.root, findings, options.val_fraction, options.seed, options.max_pixels, progress
+        )
     train, val = (_part(table, positions) for positions in sides)
     result = {'train': train, 'val': val} | ({'test': tables['test']} if 'test' in tables else {})
     if 'test' in result:
@@ -264,14 +267,3 @@ def _describe(found: Found) -> str:
 
 def _some(names: Sequence[str]) -> str:
     return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, which goes when it is done; nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda what, done, total: bar.update(task, description=f'{title}: {what}', completed=done, total=total)

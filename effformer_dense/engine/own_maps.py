@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.border.findings import Action, Findings
-from ..data.border.formats.class_tables import CLASS_FILES, ClassTable, read_class_table
+from ..data.border.formats.class_tables import CLASS_FILES, ClassTable, Colour, read_class_table
 from ..data.border.formats.map_folders import MapSet
 from ..data.border.formats.places import WHOLE
 from ..data.border.headers import read_header
@@ -22,6 +22,7 @@ from ..data.segmentation_maps import UNLABELLED
 from ..errors import UserError
 from ..files import write_png, write_text
 from ..options import OwnDataOptions
+from .progress import Advance, progress_bar
 
 FOLDER = 'segmentation_maps'
 _LONGEST_NAME = 255  # bytes
@@ -51,20 +52,13 @@ def prepare_maps(
     table, classes, ignored = _classes(tree, maps, options)
     colours = None if table is None else table.colours
     pairs = [(tree.root / picture, tree.root / seg_map) for split in maps.pairs.values() for picture, seg_map in split]
-    survey = survey_maps(pairs, findings, colours, options.max_pixels)
+    with progress_bar(str(tree.root)) as progress:
+        survey = survey_maps(pairs, findings, colours, options.max_pixels, progress)
     coding = choose_coding(survey, classes, table, ignored, findings)
     splits = _usable(tree, maps, survey)
     common, suffix = _naming([name for names in splits.values() for name in names])
-    labels = {}
-    for (picture, seg_map), turn in survey.usable:
-        indices = canonical_map(seg_map, coding, turn, colours, options.max_pixels)
-        relative = picture.relative_to(tree.root).as_posix()
-        present = np.unique(indices)
-        labels[relative] = set(present[present != UNLABELLED].tolist())
-        if not labels[relative]:
-            findings.add(Action.DOUBTFUL, 'map without labels', str(seg_map), '', 'every pixel is unlabelled')
-        if not options.strict:
-            write_png(out / FOLDER / f'{_stem(relative, common, suffix)}.png', indices)
+    with progress_bar(str(tree.root)) as progress:
+        labels = _write_maps(tree, survey, coding, colours, out, (common, suffix), options, findings, progress)
     splits = _split(tree, splits, labels, options, findings)
     if options.strict:
         findings.refuse_any()
@@ -73,6 +67,33 @@ def prepare_maps(
     facts = _facts(tree, splits, coding, name, out, pictures + (f'{common}/' if common else ''))
     text = segmentation_recipe(facts, options.base or MAPS, options.from_scratch, suffix)
     return _lines(tree, maps, coding, splits, out), text
+
+
+def _write_maps(
+    tree: Tree,
+    survey: Survey,
+    coding: Coding,
+    colours: Sequence[Colour] | None,
+    out: Path,
+    naming: tuple[str, str],
+    options: OwnDataOptions,
+    findings: Findings,
+    progress: Advance,
+) -> dict[str, set[int]]:
+    """Write canonical maps, as long as ``--strict`` allows; returns which classes each picture shows."""
+    labels = {}
+    for done, ((picture, seg_map), turn) in enumerate(survey.usable):
+        indices = canonical_map(seg_map, coding, turn, colours, options.max_pixels)
+        relative = picture.relative_to(tree.root).as_posix()
+        present = np.unique(indices)
+        labels[relative] = set(present[present != UNLABELLED].tolist())
+        if not labels[relative]:
+            findings.add(Action.DOUBTFUL, 'map without labels', str(seg_map), '', 'every pixel is unlabelled')
+        if not options.strict or not findings.count():
+            write_png(out / FOLDER / f'{_stem(relative, *naming)}.png', indices)
+        if done % 100 == 0:
+            progress('maps written', done, len(survey.usable))
+    return labels
 
 
 def _classes(
@@ -155,9 +176,10 @@ def _split(
         findings.add(Action.DOUBTFUL, 'no training split', source, '', f'all there is is {source}; it is split')
     names = splits[source]
     shown = [labels[name] for name in names]
-    train, val = split_pictures(
-        names, shown, tree.root, findings, options.val_fraction, options.seed, options.max_pixels
-    )
+    with progress_bar('splits') as progress:
+        train, val = split_pictures(
+            names, shown, tree.root, findings, options.val_fraction, options.seed, options.max_pixels, progress
+        )
     result = {'train': [names[place] for place in train], 'val': [names[place] for place in val]}
     if 'test' in splits and source != 'test':
         result['test'] = splits['test']

@@ -13,7 +13,10 @@ from .categories import Categories
 from .findings import Action, Findings
 from .image_records import Picture, Progress, by_key
 from .masks import Mask, Note, clean_mask, mask_area, mask_box
-from .numbers import MAX_ID, all_plain, key, number, shown
+from .numbers import MAX_ID, are_plain, key, number, shown
+
+#: By so many annotations, spread over all, it is judged what boxes mean.
+_JUDGED = 20_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,10 @@ def clean_annotations(
         UserError: what the boxes mean cannot be told; no object is left, or only crowds are.
     """
     known = by_key(pictures)
-    meaning = judge_boxes(_samples(rows, known), file, options.box_format)
+    step = max(1, len(rows) // _JUDGED)
+    meaning = judge_boxes(_samples(rows[::step], known), file, options.box_format)
+    if step > 1 and (meaning.fractions or meaning.corners):
+        meaning = judge_boxes(_samples(rows, known), file, options.box_format)
     cleaner = _Cleaner(known, categories, meaning, file, findings, options)
     cleaned = []
     for place, row in enumerate(rows):
@@ -74,7 +80,7 @@ def _extent(mask: Any) -> tuple[float, float, float, float] | None:
     if not isinstance(mask, list) or not mask:
         return None
     flat = [n for part in mask if isinstance(part, list) for n in part] if len(mask) > 1 else mask[0]
-    if not isinstance(flat, list) or len(flat) < 6 or len(flat) % 2 or not all_plain(flat):
+    if not isinstance(flat, list) or len(flat) < 6 or len(flat) % 2 or not are_plain(flat):
         return None
     return min(flat[::2]), min(flat[1::2]), max(flat[::2]), max(flat[1::2])
 
@@ -155,7 +161,7 @@ class _Cleaner:
             return around, [('no box', f'bbox {shown(given)}, now the box around its mask')] if around else [
                 note or ('', '')
             ]
-        if type(given) is list and not all_plain(given):
+        if type(given) is list and not are_plain(given):
             self.filled['numbers as text', 'have a box of text'] += 1
         seen = picture.turn or picture
         box = pixel_box(box, self.meaning, seen.width, seen.height)
@@ -167,7 +173,8 @@ class _Cleaner:
 
     def crowd(self, row: dict[str, Any]) -> int:
         """1 for what is to be ignored. mmdet and COCOeval agree on ``iscrowd``, and not on ``ignore``."""
-        value = number(row.get('iscrowd')) if not isinstance(row.get('iscrowd'), bool) else int(row['iscrowd'])
+        given = row.get('iscrowd')
+        value = int(given) if isinstance(given, bool) else number(given)
         if value is None:
             self.filled['no iscrowd', 'have no iscrowd, or one that is no number; 0 is written'] += 1
         elif value not in (0, 1):

@@ -57,7 +57,7 @@ def judge_boxes(samples: Iterable[Sample], file: str, box_format: BoxFormat | No
     Raises:
         UserError: most boxes lead out of their pictures, or both ways would fit.
     """
-    count = leading_out = as_corners = fractions = by_mask = masked = 0
+    count = leading_out = as_corners = fractions = masked = masks_of_corners = masks_of_sizes = 0
     for sample in samples:
         count += 1
         x, y, third, fourth = sample.box
@@ -69,16 +69,15 @@ def judge_boxes(samples: Iterable[Sample], file: str, box_format: BoxFormat | No
         as_corners += third > x and fourth > y and third <= width + slack and fourth <= height + slack
         if sample.extent is not None and not in_unit:
             masked += 1
-            by_mask += _is_near(sample.extent, (x, y, third, fourth)) and not _is_near(
-                sample.extent, (x, y, x + third, y + fourth)
-            )
+            masks_of_corners += _is_near(sample.extent, (x, y, third, fourth))
+            masks_of_sizes += _is_near(sample.extent, (x, y, x + third, y + fourth))
     is_fractions = count > 0 and fractions == count
     if box_format is not None:
         return Meaning(is_fractions, box_format == 'corners', count)
     fitting = as_corners >= _NEARLY_ALL * count
-    if masked and by_mask > _MOST * masked:
-        return Meaning(is_fractions, True, count)
-    if leading_out <= _SOME * count or (not fitting and leading_out <= _MOST * count) or (masked and not by_mask):
+    if max(masks_of_corners, masks_of_sizes) > _MOST * masked:
+        return Meaning(is_fractions, masks_of_corners > masks_of_sizes, count)
+    if leading_out <= _SOME * count or (not fitting and leading_out <= _MOST * count):
         return Meaning(is_fractions, False, count)
     if leading_out > _MOST * count and fitting:
         return Meaning(is_fractions, True, count)

@@ -72,8 +72,8 @@ def clean_categories(
         {'id': number[name], 'name': name} | ({'supercategory': parents[name]} if name in parents else {})
         for name in wanted
     ]
-    moved = sum(1 for row in rows if isinstance(row, dict) and row.get('id') != number.get(str(row.get('name'))))
-    if moved:
+    moved = any(row.key != number.get(row.name, row.key) for row in found)
+    if moved or any(isinstance(row, dict) and isinstance(row.get('id'), str) for row in rows):
         reason = f'numbered from 1 in the order of the classes: {", ".join(wanted[:5])}{", ..." * (len(wanted) > 5)}'
         findings.add(Action.REPAIRED, 'category ids', file, 'categories', reason)
     return Categories(canonical, ids, left_out)

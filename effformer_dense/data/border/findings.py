@@ -83,7 +83,7 @@ class Findings:
         """One line per action and kind, the most frequent first, with the first records of each."""
         for (action, kind), number in self._counts.most_common():
             examples = self._examples[action, kind]
-            some = '; '.join(f'{f.file} {f.record}: {f.reason}'.strip() for f in examples)
+            some = '; '.join(f'{f.file} {f.record}'.strip() + f': {f.reason}' for f in examples)
             yield f'{number:,} {action.value}, {kind}: {some}{" ..." if number > len(examples) > 1 else ""}'
 
     def refuse_any(self) -> None:

@@ -109,6 +109,7 @@ class _Cleaner:
     def __init__(self, file: str, folder: PictureFolder | None, findings: Findings, options: ImageOptions) -> None:
         self.file, self.folder, self.findings, self.options = file, folder, findings, options
         self.repeated = 0  # records that say again what another says
+        self.odd_ids = 0  # ids that are absent, or no whole numbers as they stand
 
     def note(self, action: Action, kind: str, record: str, reason: str) -> None:
         self.findings.add(action, kind, self.file, record, reason)
@@ -157,6 +158,7 @@ class _Cleaner:
             if one.match.how is not None:
                 self.note(Action.REPAIRED, 'file name', one.record, f'{one.match.how}: {name}')
             its_key = key(one.row.get('id'))
+            self.odd_ids += type(one.row.get('id')) is not int
             keys = [] if its_key is None else [its_key]
             if name in pictures:
                 self.repeated += 1
@@ -164,7 +166,7 @@ class _Cleaner:
                 pictures[name].names.append(one.name)
                 self.note(Action.REPAIRED, 'picture listed twice', one.record, f'joined with {pictures[name].record}')
                 continue
-            width, height = (whole(one.row.get(side)) or 0 for side in ('width', 'height'))
+            width, height = (max(whole(one.row.get(side)) or 0, 0) for side in ('width', 'height'))
             if width != one.row.get('width') or height != one.row.get('height'):
                 width, height = self.odd_size(one, width, height)
             pictures[name] = Picture(0, name, width, height, one.record, keys, [one.name])
@@ -172,7 +174,7 @@ class _Cleaner:
 
     def odd_size(self, one: _Found, width: int, height: int) -> tuple[int, int]:
         """A size that is absent, no number, or text."""
-        if width > 0 and height > 0:
+        if width and height:
             self.note(Action.REPAIRED, 'size as text', one.record, f'{width} x {height} px')
             return width, height
         return 0, 0
@@ -260,13 +262,12 @@ class _Cleaner:
     def numbered(self, pictures: list[Picture]) -> list[Picture]:
         """Pictures with ids: their own if all can be kept."""
         ids = [picture.keys[0] if picture.keys else None for picture in pictures]
-        if all(isinstance(one, int) and 0 <= one < MAX_ID for one in ids):
-            return [replace(picture, id=one) for picture, one in zip(pictures, ids, strict=True)]  # type: ignore[arg-type]
-        odd = sum(1 for one in ids if not isinstance(one, int))
-        self.note(
-            Action.REPAIRED, 'picture ids', 'images', f'{odd:,} are absent or no numbers; all are numbered from 1'
-        )
-        return [replace(picture, id=number) for number, picture in enumerate(pictures, start=1)]
+        kept = all(isinstance(one, int) and 0 <= one < MAX_ID for one in ids)
+        if not kept or self.odd_ids:
+            reason = 'text or fractions; now numbers' if kept else 'absent or no numbers; all are numbered from 1'
+            self.findings.add(Action.REPAIRED, 'picture ids', self.file, 'images', reason, len(pictures))
+        numbers = ids if kept else range(1, len(pictures) + 1)
+        return [replace(picture, id=one) for picture, one in zip(pictures, numbers, strict=True)]  # type: ignore[arg-type]
 
     def advance(self, what: str, done: int, total: int) -> None:
         if self.options.progress is not None and done % 1000 == 0:

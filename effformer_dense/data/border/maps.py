@@ -61,11 +61,11 @@ class Coding:
 
 
 def survey_maps(
-    pairs: Iterable[Pair],
+    pairs: Sequence[Pair],
     findings: Findings,
     colours: Sequence[Colour] | None = None,
     max_pixels: int = MAX_PIXELS,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Survey:
     """Look through all maps.
 
@@ -74,7 +74,7 @@ def survey_maps(
         findings: takes note of pairs that are left out.
         colours: that mean classes; a map with a palette is read by its colours if all of them are among these.
         max_pixels: of a picture.
-        progress: is told how many are done.
+        progress: is told what is done, how many of them, and of how many.
 
     Raises:
         UserError: no pair can be used, or the maps have more values than classes can be.
@@ -95,7 +95,8 @@ def survey_maps(
                 f'{pair[1]}: the maps up to here have {len(survey.pixels):,} different values, more than classes can '
                 'be. Are they photographs, or were they saved as JPEG or resized with smoothing? Export them as PNG.'
             )
-        progress(done)
+        if progress is not None and done % 100 == 0:
+            progress('maps read', done, len(pairs))
     if not survey.usable:
         raise UserError('No picture has a segmentation map that can be used:\n' + '\n'.join(findings.summary()))
     return survey
@@ -269,7 +270,7 @@ def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int])
 def _code_numbers(values: list[int], names: Sequence[str] | None, ignored: Sequence[int], findings: Findings) -> Coding:
     void = {UNLABELLED, *ignored}
     kept = [value for value in values if value not in void]
-    if set(values) - set(ignored) <= {0, 255} and 255 in values and (names is None or len(names) == 2):
+    if set(values) == {0, 255} and (names is None or len(names) == 2):
         findings.add(Action.REPAIRED, 'masks of 0 and 255', 'maps', '', '255 is class 1 and 0 is class 0: two classes')
         names = tuple(names or ('background', 'foreground'))
         return Coding(tuple(names), default_palette(2), {0: UNLABELLED if 0 in ignored else 0, 255: 1})
@@ -308,14 +309,21 @@ def _check_labelled(coding: Coding, survey: Survey, findings: Findings) -> None:
             'Every pixel of every map is unlabelled (255 or ignored), so nothing can be learned. Export the maps with '
             'their classes.'
         )
-    if len(coding.classes) < 2:
+    labelled = [coding.classes[index] for index, number in pixels.items() if index != UNLABELLED and number]
+    if len(labelled) < 2:
         raise UserError(
-            f'The maps have one class ({coding.classes[0]}), and every pixel is of it: nothing is left to tell apart. '
-            'Export the background as a class of its own.'
+            f'Every pixel that is labelled is {labelled[0]!r}: nothing is left to tell apart. Export the background as '
+            f'a class of its own. The maps have the values {_some(survey.pixels)}; 255 means unlabelled, but in masks '
+            'of 0 and 255 with two classes.'
         )
     for number, name in enumerate(coding.classes):
         if not pixels[number]:
             findings.add(Action.DOUBTFUL, 'class in no file', 'maps', '', f'no pixel is {name!r} ({number})')
+
+
+def _some(values: Iterable[int]) -> str:
+    numbers = sorted(value & (_COLOUR - 1) for value in values)
+    return ', '.join(map(str, numbers[:8])) + (', ...' if len(numbers) > 8 else '')
 
 
 def _rgb(value: int) -> Colour:

@@ -19,6 +19,8 @@ _ENLARGED, _SHORT, _LONGER = 5 / 3, (320, 800), 5 / 3
 #: Without pretrained weights: layer scales of 1e-5, as published, would sleep through a short training.
 _FROM_SCRATCH = "backbone=dict(init_cfg=dict(_delete_=True, type='Constant', layer='LayerScale', val=1.0))"
 
+_OPTIMIZER = 'optim_wrapper = dict(optimizer=dict(lr=1e-4), clip_grad=dict(_delete_=True, max_norm=10.0))'
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -76,7 +78,7 @@ def detection_recipe(facts: Facts, base: str, from_scratch: bool) -> str:
         f"    dict(type='MultiStepLR', begin=0, end={epochs}, by_epoch=True, "
         f'milestones=[{round(epochs * 2 / 3)}, {round(epochs * 11 / 12)}], gamma=0.1),',
         ']',
-        'optim_wrapper = dict(optimizer=dict(lr=1e-4), clip_grad=dict(_delete_=True, max_norm=10.0))  # one GPU x 2 pictures',
+        f'{_OPTIMIZER}  # one GPU x 2 pictures',
         f'default_hooks = dict(checkpoint=dict(interval={max(1, epochs // 12)}))',
     ]
     return '\n'.join(lines) + '\n'
@@ -99,7 +101,7 @@ def segmentation_recipe(facts: Facts, base: str, from_scratch: bool, picture_suf
         *_model(f'data_preprocessor=dict(size={(crop, crop)})', from_scratch),
         f'train_cfg = dict(max_iters={max_iters}, val_interval={max_iters // 10})',
         f"param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-6, begin=0, end={max_iters}, by_epoch=False)]",
-        'optim_wrapper = dict(optimizer=dict(lr=1e-4), clip_grad=dict(_delete_=True, max_norm=10.0))  # one GPU x 4 pictures',
+        f'{_OPTIMIZER}  # one GPU x 4 pictures',
         f'default_hooks = dict(checkpoint=dict(interval={max_iters // 10}))',
     ]
     return '\n'.join(lines) + '\n'

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ...errors import UserError
 from .findings import Findings
-from .formats.map_folders import MapSet, find_maps, listed_splits
+from .formats.map_folders import MapSet, find_maps, is_map_folder, listed_splits
 from .formats.places import WHOLE, split_named
 from .formats.voc import VocSet, find_voc
 from .formats.yolo import YoloSet, find_yolo
@@ -62,7 +62,7 @@ def recognise(tree: Tree, findings: Findings, wanted: FormatName | None = None) 
     all_found = {name: Findings() for name in FORMATS}
     holds = {name: found for name in FORMATS if (found := _find(name, tree, all_found[name])) is not None}
     if not holds:
-        _refuse_projects(tree)
+        _refuse_known(tree)
         raise UserError(f'{tree.root}: nothing is recognised; it holds {_contents(tree)}.\n{_KNOWN}')
     if len(holds) > 1:
         raise UserError(
@@ -129,8 +129,8 @@ def _is_coco(path: Path) -> bool:
     return starts and sum(mark in text for mark in marks) >= needed
 
 
-def _refuse_projects(tree: Tree) -> None:
-    """JSON that is an annotation tool's own.
+def _refuse_known(tree: Tree) -> None:
+    """JSON that is an annotation tool's own, and maps that were saved as JPEG.
 
     Raises:
         UserError: there is some; with the tool's way to COCO.
@@ -141,6 +141,12 @@ def _refuse_projects(tree: Tree) -> None:
         for one, two, what, way_out in _PROJECTS:
             if one in head and two in head:
                 raise UserError(f'{tree.root / name} is {what}. Export COCO from it: {way_out.format(root=tree.root)}')
+    photographs = next((folder for folder in tree.files if is_map_folder(PurePosixPath(folder).name)), None)
+    if photographs is not None and tree.names(photographs, ('.jpg', '.jpeg')):
+        raise UserError(
+            f'{tree.root / photographs} holds JPEG files. If they are segmentation maps: compression has changed their '
+            'values, so export them as PNG.'
+        )
 
 
 def _contents(tree: Tree) -> str:

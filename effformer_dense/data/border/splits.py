@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,7 @@ def split_pictures(
     val_fraction: float = 0.2,
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[list[int], list[int]]:
     """Split pictures into training and validation.
 
@@ -64,6 +65,7 @@ def split_pictures(
         val_fraction: share of the pictures for validation.
         seed: of what chance decides.
         max_pixels: of a picture.
+        progress: is told what is done, how many of them, and of how many.
 
     Returns:
         Positions of the training and of the validation pictures, sorted.
@@ -75,7 +77,7 @@ def split_pictures(
         raise UserError(f'--val-fraction {val_fraction} is not between 0 and 1.')
     if len(names) < 2:
         raise UserError(f'{len(names)} picture: one to learn from and one to validate on are the least.')
-    groups = _near_duplicates(names, root, findings, max_pixels)
+    groups = _near_duplicates(names, root, findings, max_pixels, progress)
     if max(map(len, groups)) > max(1.0, (1 - val_fraction) * len(names)):
         findings.add(
             Action.DOUBTFUL, 'pictures all alike', 'pictures', '',
@@ -129,7 +131,13 @@ def _deal(labels: Sequence[set[int]], sizes: Sequence[int], val_fraction: float,
     return sides
 
 
-def _near_duplicates(names: Sequence[str], root: Path, findings: Findings, max_pixels: int) -> list[list[int]]:
+def _near_duplicates(
+    names: Sequence[str],
+    root: Path,
+    findings: Findings,
+    max_pixels: int,
+    progress: Callable[[str, int, int], None] | None,
+) -> list[list[int]]:
     """Positions of the pictures in groups that look nearly the same; most groups have one."""
     parent = list(range(len(names)))
 
@@ -139,7 +147,11 @@ def _near_duplicates(names: Sequence[str], root: Path, findings: Findings, max_p
             position = parent[position]
         return position
 
-    hashes = [_look(root / name, max_pixels) for name in names]
+    hashes = []
+    for done, name in enumerate(names):
+        hashes.append(_look(root / name, max_pixels))
+        if progress is not None and done % 100 == 0:
+            progress('pictures compared', done, len(names))
     # Hashes that differ in 4 bits have one of 5 parts in common.
     part_bits = -(-_HASH_BITS // (_NEAR_BITS + 1))
     buckets: dict[tuple[int, int], list[int]] = defaultdict(list)

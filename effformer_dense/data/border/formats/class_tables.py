@@ -55,7 +55,11 @@ def read_class_table(path: Path) -> ClassTable:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UserError(f'{path} has more than {_MAX_BYTES:,} bytes: no table of classes.')
-        text = path.read_text(encoding='utf-8-sig', errors='replace')
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.'
+        ) from error
     except OSError as error:
         raise UserError(f'{path} cannot be read ({error.strerror}): a file of class names and colours.') from error
     rows = [row for line in text.splitlines() if (row := _row(line.strip())) is not None]

@@ -114,13 +114,14 @@ def _candidates(tree: Tree) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in tree.below('', _MAPS):
         parts = PurePosixPath(name).parts[:-1]
-        place = next((index for index, part in enumerate(parts) if _is_map_folder(part)), None)
+        place = next((index for index, part in enumerate(parts) if is_map_folder(part)), None)
         folder = parts[place] if place is not None else ''
         found.setdefault(folder, []).append(name)
     return found
 
 
-def _is_map_folder(name: str) -> bool:
+def is_map_folder(name: str) -> bool:
+    """Whether a folder of that name holds maps."""
     plain = name.lower()
     return plain in _MAP_FOLDERS or plain.endswith(('annot', '_masks', '_labels', '_mask', '_gt'))
 
@@ -145,7 +146,7 @@ def _by_key(names: Iterable[str]) -> dict[tuple[str, ...], str]:
     """Pictures by what they have in common with their maps."""
     found: dict[tuple[str, ...], str] = {}
     for name in names:
-        if any(_is_map_folder(part) for part in PurePosixPath(name).parts[:-1]):
+        if any(is_map_folder(part) for part in PurePosixPath(name).parts[:-1]):
             continue
         for ending in _PICTURE_ENDINGS:
             key = _key(name, ending, of_map=False)

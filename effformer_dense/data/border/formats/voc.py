@@ -6,6 +6,7 @@ refuses a file without a size, and all three stop at the first object that is wr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -134,7 +135,7 @@ def _compare_size(root: Any, file: str, image: dict[str, Any], findings: Finding
     The size in the file goes into the table, where the border compares it.
     """
     width, height = (_number(_word(root, f'size/{side}')) for side in ('width', 'height'))
-    if width and height:
+    if width and height and math.isfinite(width) and math.isfinite(height):
         image['width'], image['height'] = int(width), int(height)
     else:
         findings.add(

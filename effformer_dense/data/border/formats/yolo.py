@@ -23,6 +23,8 @@ from .places import WHOLE, SourceTable, empty_table, split_named
 _PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _NAME_FILES = ('classes.txt', 'obj.names', '_darknet.labels', 'classes.names')
 _MAX_YAML_BYTES = 1_000_000
+#: A box of fractions is only ever a little outside of its picture; one with a number above this is in pixels.
+_IN_PIXELS = 2
 #: A class and four numbers; a class and at least three points.
 _LINE = re.compile(r'^\d+(\.0+)?(\s+\S+){4,}$')
 
@@ -58,7 +60,11 @@ def find_yolo(tree: Tree, findings: Findings) -> YoloSet | None:
     if not pictures or not any(_looks_like_labels(tree.root / label_of(tree, name)) for name in pictures[:50]):
         return None
     names = next((name for name in tree.below('', _NAME_FILES) if PurePosixPath(name).name in _NAME_FILES), None)
-    classes = None if names is None else _lines(tree.root / names)
+    classes = (
+        None
+        if names is None
+        else [line.strip() for line in _strict_text(tree.root / names).splitlines() if line.strip()]
+    )
     splits: dict[str, list[str]] = {}
     for picture in tree.below('', _PICTURES):
         if _has_labels(tree, picture) or _has_labels_folder(tree, picture):
@@ -117,6 +123,12 @@ def _read_labels(root: Path, label: str, table: SourceTable, num_classes: int, f
         elif text in seen:
             findings.add(Action.DROPPED, 'object twice', label, record, f'{text[:60]!r} stands in the file before')
         else:
+            if len(values) == 6:
+                findings.add(
+                    Action.DOUBTFUL, 'prediction', label, record, f'a confidence of {values[5]:g} follows the box'
+                )
+            if len(values) <= 6 and max(values[1:5]) > _IN_PIXELS:
+                findings.add(Action.REPAIRED, 'box in pixels', label, record, f'{text[:60]!r} is taken for pixels')
             table.add_object(label, record, image['id'], int(values[0]) + 1, **_shape(values[1:], image))
         seen.add(text)
 
@@ -126,7 +138,7 @@ def _shape(values: list[float], image: dict[str, Any]) -> dict[str, Any]:
     width, height = image['width'], image['height']
     if len(values) <= 5:  # a fifth number is the confidence of a prediction
         x, y, w, h = values[:4]
-        if max(values[:4]) > 2:  # pixels already, by every sign; a box is only ever a little outside
+        if max(values[:4]) > _IN_PIXELS:
             width = height = 1
         box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
         return {'bbox': box, 'area': box[2] * box[3], 'segmentation': []}
@@ -151,6 +163,16 @@ def _text(path: Path) -> str:
 
 def _lines(path: Path) -> list[str]:
     return [line.strip() for line in _text(path).splitlines() if line.strip()]
+
+
+def _strict_text(path: Path) -> str:
+    """Text with names of classes, of which no letter may be lost."""
+    try:
+        return path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.'
+        ) from error
 
 
 def _looks_like_labels(path: Path) -> bool:
@@ -180,13 +202,17 @@ def _read_yaml(path: Path) -> Any:
     if path.stat().st_size > _MAX_YAML_BYTES:
         return None
     try:
-        return yaml.safe_load(_text(path))
+        return yaml.safe_load(_strict_text(path))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f'{path} is no YAML that can be read: {str(error)[:200]}') from error
 
 
 def _names(names: Any, file: str) -> list[str]:
     """Class names, a list or a dict by number."""
+    values = names.values() if isinstance(names, dict) else names if isinstance(names, list) else ()
+    odd = next((name for name in values if isinstance(name, bool) or not isinstance(name, (str, int, float))), '')
+    if odd != '':
+        raise UserError(f'{file}: {odd!r} is no name of a class to YAML. Put names in quotes.')
     if isinstance(names, dict):
         try:
             numbered = {int(number): str(name) for number, name in names.items()}

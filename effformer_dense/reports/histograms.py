@@ -52,7 +52,9 @@ def _plot_classes(axes: Axes, surveys: Mapping[str, Survey]) -> None:
     for text in axes.get_yticklabels():
         text.set_parse_math(False)  # a name is no formula
     axes.invert_yaxis()
-    axes.set_xscale('symlog')
+    counts = first.counts[first.counts > 0]
+    if len(counts) and counts.max() > 100 * counts.min():
+        axes.set_xscale('symlog')
     hidden = len(first.classes) - len(order)
     axes.set_title(f'{first.unit} per class' + (f' (and {hidden} classes more)' if hidden else ''))
     axes.legend()
@@ -60,8 +62,9 @@ def _plot_classes(axes: Axes, surveys: Mapping[str, Survey]) -> None:
 
 def _plot_pictures(axes: Axes, surveys: Mapping[str, Survey]) -> None:
     for split, survey in surveys.items():
-        axes.scatter(survey.sizes[:, 1], survey.sizes[:, 0], s=8, alpha=0.3, label=f'{split}: {survey.num_pictures:,}')
+        axes.scatter(survey.sizes[:, 1], survey.sizes[:, 0], s=12, alpha=0.3, label=f'{split}: {survey.num_pictures:,}')
     axes.set(xlabel='width, px', ylabel='height, px', title='pictures')
+    axes.margins(0.1)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.legend()
@@ -77,12 +80,13 @@ def _plot_objects(
     everything = np.concatenate(list(sides.values()))
     if not len(everything):
         return
-    bins: Any = np.geomspace(max(1.0, everything.min()), max(2.0, everything.max()), 40)
+    bins: Any = np.geomspace(0.9 * everything.min(), 1.1 * everything.max(), 40)
     for split, values in sides.items():
         axes.hist(values, bins, histtype='step', density=True, label=split)
     for level, (smallest, largest) in enumerate(anchors):
         axes.axvspan(smallest / 2**0.5, largest * 2**0.5, alpha=0.08 + 0.06 * (level % 2), color='tab:green')
-    axes.set_xscale('log')
+    axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_formatter('{x:.0f}')
     title = 'objects' + (' (green: where anchors of a level reach)' if anchors else '')
     axes.set(xlabel="side of a square of the box's area, px of the network's input", title=title)
     axes.legend()

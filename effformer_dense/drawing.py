@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -47,17 +47,22 @@ class Instances:
         masks = None if self.masks is None else self.masks[keep]
         return Instances(self.boxes[keep], self.labels[keep], self.scores[keep], masks, self.framed)
 
+    def resized(self, image: np.ndarray, factor: float) -> tuple[np.ndarray, Instances]:
+        """Picture (H, W, 3) and objects, larger or smaller."""
+        if factor == 1:
+            return image, self
+        size = tuple(max(1, round(side * factor)) for side in image.shape[1::-1])  # width, height
+        bicubic, nearest = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
+        masks = self.masks
+        if masks is not None and len(masks):
+            masks = np.stack([np.asarray(Image.fromarray(mask).resize(size, nearest)) for mask in masks])
+        image = np.asarray(Image.fromarray(image).resize(size, bicubic))
+        return image, replace(self, boxes=self.boxes * factor, masks=masks)
+
 
 def enlargement(height: int, width: int) -> int:
     """How many times as large a picture is drawn, so that small ones can be seen and captions read."""
     return max(1, min(round(MIN_DRAWN_HEIGHT_PX / height), _MAX_ENLARGED_WIDTH_PX // width))
-
-
-def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
-    """(H, W, 3) uint8 as (factor * H, factor * W, 3)."""
-    height, width = image.shape[:2]
-    size = (width * factor, height * factor)
-    return image if factor == 1 else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
 def distinct_colours(count: int) -> list[Colour]:
@@ -75,8 +80,7 @@ def draw_instances(
 ) -> np.ndarray:
     """Picture with its objects: box, translucent mask and name in the colour of the class.
 
-    Small pictures are enlarged. Lines and names grow with the picture; the largest objects are drawn first, so that
-    small ones are not covered.
+    Lines and names grow with the picture; the largest objects are drawn first, so that small ones are not covered.
 
     Args:
         image: (H, W, 3) uint8, RGB.
@@ -85,16 +89,15 @@ def draw_instances(
         palette: RGB per class.
 
     Returns:
-        (f * H, f * W, 3) uint8, f of :func:`enlargement`.
+        (H, W, 3) uint8.
     """
-    factor = enlargement(*image.shape[:2])
-    canvas = Image.fromarray(enlarge(image, factor))
-    boxes = np.nan_to_num(np.asarray(instances.boxes, dtype=float)).reshape(-1, 4) * factor
+    canvas = Image.fromarray(image)
+    boxes = np.nan_to_num(np.asarray(instances.boxes, dtype=float)).reshape(-1, 4)
     order = np.argsort(-(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), kind='stable')
     colours = [_colour(palette, int(label)) for label in instances.labels]
     if instances.masks is not None:
         for index in order:
-            _fill(canvas, instances.masks[index], colours[index], factor)
+            _fill(canvas, instances.masks[index], colours[index])
     draw, line_px = ImageDraw.Draw(canvas), max(2, round(min(canvas.size) / 240))
     if instances.framed:
         for index in order:
@@ -172,16 +175,15 @@ def _corners(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int
     return left, top, max(left, right), max(top, bottom)
 
 
-def _fill(canvas: Image.Image, mask: np.ndarray, colour: Colour, factor: int) -> None:
+def _fill(canvas: Image.Image, mask: np.ndarray, colour: Colour) -> None:
     """Lay a mask over the picture, translucent; only where it is, so that many masks cost little memory."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
     top, left = int(rows[0]), int(columns[0])
     part = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    alpha = (part * np.uint8(255 * _MASK_OPACITY)).repeat(factor, axis=0).repeat(factor, axis=1)
-    place = (left * factor, top * factor)
-    canvas.paste(colour, (*place, place[0] + alpha.shape[1], place[1] + alpha.shape[0]), Image.fromarray(alpha))
+    alpha = part * np.uint8(255 * _MASK_OPACITY)
+    canvas.paste(colour, (left, top, left + part.shape[1], top + part.shape[0]), Image.fromarray(alpha))
 
 
 def _name(

@@ -11,6 +11,9 @@ from PIL import Image
 
 from .errors import UserError
 
+#: Bytes of a file's name that file systems allow.
+_LONGEST_NAME = 255
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename it; parents are made.
@@ -20,7 +23,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write: is given the temporary path, which has the suffix of ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f'.{path.stem}.{os.getpid()}.partial{path.suffix}')
+    end = f'.{os.getpid()}.partial{path.suffix}'
+    start = os.fsencode(path.stem)[: _LONGEST_NAME - len(os.fsencode(end)) - 1]  # names may be as long as they can be
+    scratch = path.with_name('.' + os.fsdecode(start) + end)
     try:
         write(scratch)
         os.replace(scratch, path)

@@ -100,6 +100,67 @@ class InferOptions:
 
 
 @dataclass(frozen=True)
+class OwnDataOptions:
+    """How a data set of one's own is read and split, and what is written of it.
+
+    Attributes:
+        out: where to write, instead of FOLDER_prepared beside it
+        format: what the folder holds, where it looks like several
+        classes: names of the classes in order
+        colours: file of class names with the colours or numbers that they have in segmentation maps
+        ignore: values of segmentation maps that mean nothing, besides 255
+        val_fraction: share of pictures for validation, where there are no splits
+        seed: of that choice
+        strict: any record that had to be changed is an error
+        masks_from_boxes: objects without a mask get their box as one
+        from_scratch: the config starts without pretrained weights
+        base: config to build on, instead of the one that fits the data
+        outside_root: follow links and names of pictures that lead out of the folder
+        max_pixels: largest picture that is read
+    """
+
+    out: Path | None = None
+    format: Literal['coco', 'yolo', 'voc', 'maps'] | None = None
+    classes: tuple[str, ...] = ()
+    colours: Path | None = None
+    ignore: tuple[int, ...] = ()
+    val_fraction: float = 0.2
+    seed: int = 0
+    strict: bool = False
+    masks_from_boxes: bool = False
+    from_scratch: bool = False
+    base: str | None = None
+    outside_root: bool = False
+    max_pixels: int = 178_956_970
+
+    def __post_init__(self) -> None:
+        if not 0 < self.val_fraction < 1:
+            raise UserError(f'--val-fraction {self.val_fraction} is not between 0 and 1.')
+        if self.max_pixels < 1:
+            raise UserError(f'--max-pixels {self.max_pixels} is not 1 or more.')
+        double = next((name for place, name in enumerate(self.classes) if name in self.classes[:place]), None)
+        if double is not None:
+            raise UserError(f'--classes has {double!r} twice.')
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """How a data set is shown.
+
+    Attributes:
+        out_dir: where the page and its pictures go
+        per_class: pictures of each class at most
+    """
+
+    out_dir: Path = Path('shown')
+    per_class: int = 4
+
+    def __post_init__(self) -> None:
+        if self.per_class < 1:
+            raise UserError(f'--per-class {self.per_class} is not 1 or more.')
+
+
+@dataclass(frozen=True)
 class BenchmarkOptions:
     """How the cases of a benchmark are measured.
 

@@ -14,6 +14,7 @@ from mmengine.structures import BaseDataElement
 
 from .config.datasets import DatasetView
 from .config.registry import find_component
+from .data.survey import Survey
 from .errors import UserError, choice_error
 
 
@@ -58,6 +59,10 @@ class Task(ABC):
     @abstractmethod
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
         """Steps of the pipelines, by their places in the config, fit the data set; raises ``UserError``."""
+
+    @abstractmethod
+    def survey(self, dataset: DatasetView) -> Survey:
+        """Look through a data set, to be shown; raises ``UserError`` if nothing can be."""
 
     @abstractmethod
     def draw_comparison(

@@ -49,7 +49,9 @@ def _is_there(path: str) -> bool:
 def _resolves(name: str) -> bool:
     """Whether a dotted name can be imported; one that does not begin in this package is not ours to judge."""
     parts = name.removeprefix('effformer_dense.').split('.')
-    if parts[-1] in ('py', 'md', 'sh', 'json', 'pth') or (parts[0] not in ROOMS and not name.startswith('effformer')):
+    if parts[-1] in ('py', 'md', 'sh', 'json', 'yaml', 'pth') or (
+        parts[0] not in ROOMS and not name.startswith('effformer')
+    ):
         return True
     for length in range(len(parts), -1, -1):
         try:

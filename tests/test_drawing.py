@@ -44,10 +44,15 @@ def test_scores_choose() -> None:
     assert chosen.labels.tolist() == [1, 2] and chosen.masks is not None and len(chosen.masks) == 2
 
 
-def test_small_pictures_are_enlarged_and_their_boxes_with_them() -> None:
-    drawn = draw_instances(np.zeros((60, 60, 3), np.uint8), _box(20, 20, 40, 40), ['a'], [RED])
-    assert drawn.shape == (480, 480, 3)
-    assert drawn[240, 160].tolist() == list(RED) and drawn[240, 240].tolist() == [0, 0, 0]
+@pytest.mark.parametrize('factor', [8, 0.5])
+def test_objects_are_resized_with_their_picture(factor: float) -> None:
+    mask = np.zeros((1, 60, 100), bool)
+    mask[0, 20:40, 20:40] = True
+    image, instances = _box(20, 20, 40, 40, masks=mask).resized(np.zeros((60, 100, 3), np.uint8), factor)
+    assert image.shape == (60 * factor, 100 * factor, 3)
+    assert instances.boxes.tolist() == [[20 * factor, 20 * factor, 40 * factor, 40 * factor]]
+    assert instances.masks is not None and instances.masks.shape == (1, *image.shape[:2])
+    assert instances.masks.sum() == 400 * factor**2
 
 
 @pytest.mark.parametrize('size', [(32, 60_000), (60_000, 32), (32, 32), (4000, 3000)])

@@ -21,7 +21,8 @@ COMMANDS = {
     'infer': 'run one on pictures of your own',
     'eval-ade20k': 'score a folder of segmentation maps',
     'convert': 'convert a checkpoint between layouts',
-    'prepare-data': 'check a folder of COCO or ADE20K and link it to where the configs look',
+    'prepare-data': 'check COCO or ADE20K and link it to where the configs look; make your own data trainable',
+    'show': 'look at a data set: samples of every class, histograms',
     'benchmark': 'measure time and memory at any input size',
 }
 

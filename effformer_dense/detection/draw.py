@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from ..drawing import Instances, distinct_colours, draw_instances, panels
+from ..drawing import Instances, distinct_colours, draw_instances, enlargement, panels
 
 #: A panoptic map numbers a segment as its class plus this many times a running number (mmdet, INSTANCE_OFFSET).
 _SEGMENT_STEP = 1000
@@ -26,10 +26,10 @@ def draw_prediction(
         score_threshold: lowest score of a drawn instance.
 
     Returns:
-        (H', W', 3) uint8, see :func:`.drawing.draw_instances`.
+        (H', W', 3) uint8, see :func:`.drawing.draw_instances`; small pictures are enlarged.
     """
     classes, palette = _names_and_colours(dataset_meta)
-    return draw_instances(image, instances_of(sample, 'pred', len(classes)).above(score_threshold), classes, palette)
+    return _draw(image, instances_of(sample, 'pred', len(classes)).above(score_threshold), classes, palette)
 
 
 def draw_comparison(
@@ -39,7 +39,7 @@ def draw_comparison(
     classes, palette = _names_and_colours(dataset_meta)
     truth = instances_of(sample, 'gt', len(classes))
     found = instances_of(sample, 'pred', len(classes)).above(score_threshold)
-    pictures = [draw_instances(image, instances, classes, palette) for instances in (truth, found)]
+    pictures = [_draw(image, instances, classes, palette) for instances in (truth, found)]
     how = '' if found.scores is None else f', score {score_threshold:g} or more'
     return panels(pictures, [f'ground truth: {len(truth.labels)}', f'prediction: {len(found.labels)}{how}'])
 
@@ -66,6 +66,13 @@ def instances_of(sample: BaseDataElement, kind: str, num_classes: int) -> Instan
         scores=None if scores is None else np.asarray(scores),
         masks=masks,
     )
+
+
+def _draw(
+    image: np.ndarray, instances: Instances, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Small pictures are enlarged, so that they can be seen and names read."""
+    return draw_instances(*instances.resized(image, enlargement(*image.shape[:2])), classes, palette)
 
 
 def _segments(panoptic: Any, num_classes: int) -> Instances:

@@ -12,11 +12,13 @@ from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
 from ..config.datasets import DatasetView
+from ..data.survey import Survey
 from ..files import write_png, write_text
 from ..tasks import ResultWriter, Task
 from .checks import check_annotations
 from .draw import draw_comparison, draw_prediction
 from .results import instance_annotations, predictions_table
+from .survey import survey_coco
 
 
 class Detection(Task):
@@ -35,6 +37,10 @@ class Detection(Task):
 
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
         """Nothing to check: mmdet's transforms take annotations as they are."""
+
+    def survey(self, dataset: DatasetView) -> Survey:
+        """See :func:`.survey.survey_coco`."""
+        return survey_coco(dataset)
 
     def draw_comparison(
         self, image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float

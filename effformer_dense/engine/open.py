@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmengine.config import Config
 
 from ..config.load import enter_scope, load_config
+from ..config.num_classes import follow_data_set
 from ..options import ConfigOptions
 from ..preflight.run import check_parts
 from ..segmentation.window import set_window
@@ -12,15 +13,17 @@ from .quiet import import_frameworks, without_import_notice
 
 
 def open_config(options: ConfigOptions) -> Config:
-    """Load a config, enter its framework's scope, and set the sliding window if one is asked for.
+    """Load a config, enter its framework's scope, let numbers of classes follow the data set, and set a sliding window.
 
     Raises:
-        UserError: see :func:`..config.load.load_config` and :func:`..segmentation.window.set_window`.
+        UserError: see :func:`..config.load.load_config`, :func:`..config.num_classes.follow_data_set` and
+            :func:`..segmentation.window.set_window`.
     """
     with without_import_notice():
         cfg = load_config(options)
         enter_scope(cfg)
         import_frameworks(cfg)
+        follow_data_set(cfg, options)
     if options.window_px is not None:
         check_parts(cfg, ('model',))
         set_window(cfg, options.window_px, options.stride_px)

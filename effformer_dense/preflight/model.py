@@ -11,10 +11,8 @@ from ..checkpoint import match, take, weights_in
 from ..checkpoint.whole_model import read_checkpoint
 from ..config.datasets import DatasetView
 from ..config.nodes import walk
+from ..config.num_classes import HEADS, PANOPTIC_HEADS
 from ..errors import UserError
-
-_HEADS_WITH_CLASSES = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
-_PANOPTIC_HEADS = ('panoptic_head', 'panoptic_fusion_head')
 
 
 def check_backbone(model: dict, with_weights: bool) -> None:
@@ -70,9 +68,9 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
 
 def _class_counts(path: str, node: dict) -> list[str]:
     """Entries of a node of the model that add up to its number of classes; none of a node that is no head."""
-    if any(part in _PANOPTIC_HEADS for part in path.split('.')[-2:]):
+    if any(part in PANOPTIC_HEADS for part in path.split('.')[-2:]):
         names = ['num_things_classes', 'num_stuff_classes']
-    elif any(part in _HEADS_WITH_CLASSES for part in path.split('.')[-2:]):
+    elif any(part in HEADS for part in path.split('.')[-2:]):
         names = ['num_classes']
     else:
         return []

@@ -21,7 +21,18 @@ def check_segmentation_maps(dataset: DatasetView) -> None:
     """Every picture of a data set has its segmentation map, and a sample of them can be used.
 
     Raises:
-        UserError: see :func:`check_pairs`; or there are no pictures.
+        UserError: see :func:`pairs_of` and :func:`check_pairs`.
+    """
+    pairs = pairs_of(dataset)
+    count = len(dataset.file_classes) if dataset.file_classes else None
+    check_pairs(pairs, count, first_label_of(dataset.metainfo), OPENED_PAIRS)
+
+
+def pairs_of(dataset: DatasetView) -> list[tuple[Path, Path]]:
+    """Picture and segmentation map of every name that a data set has.
+
+    Raises:
+        UserError: there are no pictures, or maps that no picture has.
     """
     pictures, maps = dataset.folders['img_path'], dataset.folders['seg_map_path']
     suffix, listing = dataset.picture_suffix, dataset.annotation
@@ -37,9 +48,7 @@ def check_segmentation_maps(dataset: DatasetView) -> None:
         )
     if listing is None:
         check_no_orphans(maps, dataset.map_suffix, stems)
-    pairs = [(pictures / f'{stem}{suffix}', maps / f'{stem}{dataset.map_suffix}') for stem in stems]
-    count = len(dataset.file_classes) if dataset.file_classes else None
-    check_pairs(pairs, count, first_label_of(dataset.metainfo), OPENED_PAIRS)
+    return [(pictures / f'{stem}{suffix}', maps / f'{stem}{dataset.map_suffix}') for stem in stems]
 
 
 def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str]) -> None:

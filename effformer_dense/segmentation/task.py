@@ -11,12 +11,14 @@ from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
 from ..config.datasets import DatasetView
+from ..data.survey import Survey
 from ..errors import UserError, choice_error
 from ..invocation import command
 from ..tasks import ResultWriter, Task
 from .checks import check_map_loading, check_segmentation_maps
 from .draw import comparison
 from .results import drawable, write_segmentation
+from .survey import survey_maps
 
 
 class Segmentation(Task):
@@ -49,6 +51,10 @@ class Segmentation(Task):
     def check_pipelines(self, dataset: DatasetView, pipelines: Mapping[str, Any]) -> None:
         """See :func:`.checks.check_map_loading`."""
         check_map_loading(dataset, pipelines)
+
+    def survey(self, dataset: DatasetView) -> Survey:
+        """See :func:`.survey.survey_maps`."""
+        return survey_maps(dataset)
 
     def draw_comparison(
         self, image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float

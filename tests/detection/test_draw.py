@@ -46,6 +46,10 @@ def test_polygons_become_masks() -> None:
     assert masks is not None and masks[0, 20, 20] and not masks[0, 40, 40]
 
 
+def test_small_pictures_are_enlarged() -> None:
+    assert draw_prediction(np.zeros((60, 60, 3), np.uint8), DetDataSample(), META, 0.5).shape == (480, 480, 3)
+
+
 def test_threshold_and_colours() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     assert draw_prediction(image, _sample(), META, 0.5)[150, 100].tolist() == [0, 0, 255]

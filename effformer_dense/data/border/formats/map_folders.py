@@ -1,0 +1,186 @@
+"""Folders of segmentation maps: which belongs to which picture, and how the split is called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from ....errors import UserError
+from ..findings import Action, Findings
+from ..tree import Tree
+from .places import WHOLE, split_named
+
+_PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+_MAPS = ('.png', '.bmp', '.tif', '.tiff')
+#: How folders of pictures and of maps are called, in lower case.
+_PICTURE_FOLDERS = frozenset(
+    'images image img imgs img_dir image_dir jpegimages leftimg8bit pictures photos rgb input inputs raw'.split()
+)
+_MAP_FOLDERS = frozenset(
+    'masks mask labels label annotations annotation ann_dir annots annot gtfine gt groundtruth ground_truth '
+    'segmentationclass segmentation segmentations segmentation_maps seg segs maps targets output mask_dir'.split()
+)
+#: What may follow the common part of the names, in the order of preference.
+_PICTURE_ENDINGS = ('', '_leftImg8bit', '_image', '_img', '_rgb', '_sat')
+_MAP_ENDINGS = (
+    '', '_gtFine_labelTrainIds', '_gtFine_labelIds', '_labelTrainIds', '_labelIds', '_mask', '-mask', '.mask', '_masks',
+    '_seg', '_segmentation', '_label', '_labels', '_gt', '_GT', '_L', '_P', '_annotation',
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """What folders of segmentation maps hold.
+
+    Attributes:
+        pairs: (picture, map) relative to the folder, per split.
+        ending: what the names of the maps have that those of the pictures have not.
+        ade20k: whether the names are those of ADE20K's SceneParsing release.
+    """
+
+    pairs: dict[str, list[tuple[str, str]]]
+    ending: str
+    ade20k: bool
+
+    @property
+    def city_ids(self) -> bool:
+        """Whether the maps have Cityscapes' 34 ids, not the 19 numbers that are trained on."""
+        return self.ending.endswith('labelIds')
+
+    @property
+    def train_ids(self) -> bool:
+        """Whether the maps have Cityscapes' 19 numbers."""
+        return self.ending.endswith('labelTrainIds')
+
+
+def find_maps(tree: Tree, findings: Findings) -> MapSet | None:
+    """Recognise pictures with segmentation maps.
+
+    Raises:
+        UserError: two folders of maps fit the pictures equally well.
+    """
+    pictures = _by_key(tree.below('', _PICTURES))
+    candidates = _candidates(tree)
+    best: list[tuple[int, int, str, str, dict[tuple[str, ...], str]]] = []
+    for folder, maps in candidates.items():
+        for ending in _endings(pictures, maps, same_folder=folder == ''):
+            keyed = {key: name for name in maps if (key := _key(name, ending, of_map=True)) is not None}
+            shared = [key for key in keyed if key in pictures and pictures[key] != keyed[key]]
+            if shared:
+                rank = _MAP_ENDINGS.index(ending) if ending in _MAP_ENDINGS else len(_MAP_ENDINGS)
+                best.append((len(shared), -rank, folder, ending, keyed))
+    if not best:
+        return None
+    best.sort(key=lambda one: one[:2], reverse=True)
+    number, _, folder, ending, keyed = best[0]
+    rivals = [one[2] for one in best[1:] if one[0] == number and one[2] != folder]
+    if rivals:
+        raise UserError(
+            f'{tree.root}: maps of the pictures are in {folder or "."} and in {rivals[0] or "."}. '
+            'Leave one kind of them in the folder.'
+        )
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    chosen = set(keyed.values())
+    for key, name in sorted(keyed.items()):
+        if key not in pictures:
+            findings.add(Action.DROPPED, 'map without picture', name, '', 'no picture has this name')
+            continue
+        pairs.setdefault(_split_of(pictures[key], name), []).append((pictures[key], name))
+    _tell_without_maps(pictures, keyed, chosen, findings)
+    ade20k = ending == '' and all(PurePosixPath(key[-1]).name.startswith('ADE_') for key in keyed)
+    return MapSet(pairs, ending, ade20k)
+
+
+def listed_splits(tree: Tree, maps: MapSet) -> MapSet:
+    """The splits that VOC's lists name, where the folders themselves name none."""
+    if set(maps.pairs) != {WHOLE}:
+        return maps
+    by_stem = {PurePosixPath(picture).stem: (picture, name) for picture, name in maps.pairs[WHOLE]}
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for folder in tree.files:
+        if folder.rpartition('/')[2] == 'Segmentation':
+            for listing in tree.names(folder, ('.txt',)):
+                split = split_named(PurePosixPath(listing).stem)
+                lines = (tree.root / folder / listing).read_text(encoding='utf-8-sig', errors='replace').splitlines()
+                if split is not None:
+                    pairs[split] = [by_stem[line.strip()] for line in lines if line.strip() in by_stem]
+    return MapSet(pairs, maps.ending, maps.ade20k) if any(pairs.values()) else maps
+
+
+def _candidates(tree: Tree) -> dict[str, list[str]]:
+    """Files that may be maps, by the folder that they are below; '' for those beside their pictures."""
+    found: dict[str, list[str]] = {}
+    for name in tree.below('', _MAPS):
+        parts = PurePosixPath(name).parts[:-1]
+        place = next((index for index, part in enumerate(parts) if is_map_folder(part)), None)
+        folder = parts[place] if place is not None else ''
+        found.setdefault(folder, []).append(name)
+    return found
+
+
+def is_map_folder(name: str) -> bool:
+    """Whether a folder of that name holds maps."""
+    plain = name.lower()
+    return plain in _MAP_FOLDERS or plain.endswith(('annot', '_masks', '_labels', '_mask', '_gt'))
+
+
+def _key(name: str, ending: str, of_map: bool) -> tuple[str, ...] | None:
+    """What a picture and its map have in common: folders without those that only say which is which, and the stem."""
+    path = PurePosixPath(name)
+    folders = []
+    for part in path.parts[:-1]:
+        plain = part.lower()
+        if plain in _PICTURE_FOLDERS or plain in _MAP_FOLDERS:
+            continue
+        for tail in ('_masks', '_labels', '_mask', '_gt', 'annot') if of_map else ('_images',):
+            part = part[: len(part) - len(tail)] if plain.endswith(tail) else part
+        folders.append(part)
+    if not path.stem.endswith(ending):
+        return None
+    return (*folders, path.stem[: len(path.stem) - len(ending)])
+
+
+def _by_key(names: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """Pictures by what they have in common with their maps."""
+    found: dict[tuple[str, ...], str] = {}
+    for name in names:
+        if any(is_map_folder(part) for part in PurePosixPath(name).parts[:-1]):
+            continue
+        for ending in _PICTURE_ENDINGS:
+            key = _key(name, ending, of_map=False)
+            if key is not None and key[-1]:
+                found.setdefault(key, name)
+    return found
+
+
+def _endings(pictures: dict[tuple[str, ...], str], maps: Sequence[str], same_folder: bool) -> Iterator[str]:
+    """Endings of maps' names that may be meant: the usual ones, and what the first names themselves suggest."""
+    usual = [ending for ending in _MAP_ENDINGS if ending or not same_folder]
+    yield from (ending for ending in usual if any(PurePosixPath(name).stem.endswith(ending) for name in maps[:1000]))
+    if same_folder:
+        return  # a.png and a1.png are two pictures
+    stems = {key[-1] for key in list(pictures)[:1000]}
+    rests: Counter[str] = Counter()
+    for name in maps[:50]:
+        stem = PurePosixPath(name).stem
+        rests.update(stem[cut:] for cut in range(1, len(stem)) if stem[:cut] in stems)
+    yield from (rest for rest, _ in rests.most_common(3) if rest not in _MAP_ENDINGS)
+
+
+def _split_of(picture: str, name: str) -> str:
+    """The split that a folder of the picture or of the map is named after."""
+    for part in (*PurePosixPath(picture).parts[:-1], *PurePosixPath(name).parts[:-1]):
+        for text in (part, part.removesuffix('_images'), part.removesuffix('_masks')):
+            if split_named(text):
+                return split_named(text) or WHOLE
+    return WHOLE
+
+
+def _tell_without_maps(
+    pictures: dict[tuple[str, ...], str], keyed: dict[tuple[str, ...], str], maps: set[str], findings: Findings
+) -> None:
+    with_map = {pictures[key] for key in keyed if key in pictures}
+    for name in sorted(set(pictures.values()) - with_map - maps):
+        findings.add(Action.DROPPED, 'picture without map', name, '', 'no segmentation map has this name')

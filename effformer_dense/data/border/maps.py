@@ -1,0 +1,342 @@
+"""Segmentation maps of any coding become one: PNG, classes from 0 to n - 1, 255 where nothing is labelled.
+
+All maps are looked through before one is written: what a value means depends on which values there are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...errors import UserError
+from ..segmentation_maps import UNLABELLED
+from .decoding import decoded
+from .findings import Action, Findings
+from .formats.class_tables import ClassTable, Colour
+from .headers import MAX_PIXELS, BrokenPictureError, Header, read_header
+from .orientation import SWAPPING
+
+#: More values than this in one data set are no classes but shades: a photograph, or maps that were compressed.
+_MOST_VALUES = 1024
+#: RGB colours are kept as one number above those of grey maps.
+_COLOUR = 1 << 24
+_GREY = ('1', 'L', 'I;16', 'I;16B', 'I', 'P')
+
+Pair = tuple[Path, Path]
+
+
+@dataclass
+class Survey:
+    """Values of the maps of a data set.
+
+    Attributes:
+        pixels: how many pixels have a value, or a colour as ``_COLOUR + RGB``.
+        pictures: in how many maps it is.
+        usable: pairs whose map can be read and fits its picture, and how the map has to be turned (EXIF).
+    """
+
+    pixels: Counter[int] = field(default_factory=Counter)
+    pictures: Counter[int] = field(default_factory=Counter)
+    usable: list[tuple[Pair, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What the values of a data set's maps mean.
+
+    Attributes:
+        classes: names.
+        palette: RGB of every class.
+        index: value -> class, or 255 for no class.
+    """
+
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    index: dict[int, int]
+
+
+def survey_maps(
+    pairs: Sequence[Pair],
+    findings: Findings,
+    colours: Sequence[Colour] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Survey:
+    """Look through all maps.
+
+    Args:
+        pairs: picture and map.
+        findings: takes note of pairs that are left out.
+        colours: that mean classes; a map with a palette is read by its colours if all of them are among these.
+        max_pixels: of a picture.
+        progress: is told what is done, how many of them, and of how many.
+
+    Raises:
+        UserError: no pair can be used, or the maps have more values than classes can be.
+    """
+    survey = Survey()
+    for done, pair in enumerate(pairs, start=1):
+        try:
+            turn = _check_sizes(pair, findings, max_pixels)
+            values, counts = np.unique(read_values(pair[1], colours, max_pixels), return_counts=True)
+        except BrokenPictureError as error:
+            findings.add(Action.DROPPED, 'pair of picture and map', str(pair[1]), '', str(error))
+            continue
+        survey.pixels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        survey.pictures.update(values.tolist())
+        survey.usable.append((pair, turn))
+        if len(survey.pixels) > _MOST_VALUES:
+            raise UserError(
+                f'{pair[1]}: the maps up to here have {len(survey.pixels):,} different values, more than classes can '
+                'be. Are they photographs, or were they saved as JPEG or resized with smoothing? Export them as PNG.'
+            )
+        if progress is not None and done % 100 == 0:
+            progress('maps read', done, len(pairs))
+    if not survey.usable:
+        raise UserError('No picture has a segmentation map that can be used:\n' + '\n'.join(findings.summary()))
+    return survey
+
+
+def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A map as numbers: (H, W) int32, grey values and indices of a palette as they are, colours as _COLOUR + RGB.
+
+    Raises:
+        BrokenPictureError: it cannot be decoded, or has fractions.
+    """
+    with decoded(path, max_pixels) as image:
+        if image.mode == 'P' and colours is not None and _palette_of(image) <= set(colours):
+            image = image.convert('RGB')
+        elif image.mode == 'LA':
+            image = image.getchannel('L')
+        if image.mode == '1':
+            return np.asarray(image).astype(np.int32) * 255
+        if image.mode in _GREY:
+            return _unscaled(path, np.asarray(image).astype(np.int32))
+        if image.mode not in ('RGB', 'RGBA', 'CMYK', 'YCbCr'):
+            raise BrokenPictureError(f'mode {image.mode}: a map has whole numbers or colours')
+        rgb = np.asarray(image.convert('RGB')).astype(np.int32)  # alpha tells no class
+    packed = (rgb[..., 0] << 16) | (rgb[..., 1] << 8) | rgb[..., 2]
+    grey = (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])
+    if colours is None and grey.all():  # grey maps that a tool saved with three channels
+        return rgb[..., 0]
+    return packed + _COLOUR
+
+
+def choose_coding(
+    survey: Survey, names: Sequence[str] | None, table: ClassTable | None, ignored: Sequence[int], findings: Findings
+) -> Coding:
+    """Decide what the values mean.
+
+    Args:
+        survey: of all maps.
+        names: of the classes in order; None if nobody said.
+        table: names with colours or numbers; None without.
+        ignored: values that mean nothing, besides 255.
+        findings: takes note of what was decided.
+
+    Raises:
+        UserError: values that no class has; or no pixel is labelled.
+    """
+    values = sorted(survey.pixels)
+    if any(value >= _COLOUR for value in values):
+        if any(value < _COLOUR for value in values):
+            raise UserError('Some maps are grey and some are coloured. Export all of them in one way.')
+        coding = _code_colours(values, survey, table, findings)
+    else:
+        if table is not None and names is None:
+            names = table.names
+        if table is not None and table.values is not None:
+            coding = _code_by_table(values, table, ignored)
+        else:
+            coding = _code_numbers(values, names, ignored, findings)
+    _check_labelled(coding, survey, findings)
+    return coding
+
+
+def canonical_map(
+    path: Path, coding: Coding, turn: int, colours: Sequence[Colour] | None, max_pixels: int
+) -> np.ndarray:
+    """One map in the canonical coding: (H, W) uint8.
+
+    Args:
+        path: the map.
+        coding: of the data set that it belongs to.
+        turn: EXIF orientation of the picture that the map has to follow; 1 for none.
+        colours: as in the survey.
+        max_pixels: of a picture.
+    """
+    values = read_values(path, colours, max_pixels)
+    known = np.array(sorted(coding.index), dtype=np.int32)
+    indices = np.array([coding.index[value] for value in known.tolist()], dtype=np.uint8)
+    return turned(indices[np.searchsorted(known, values)], turn)
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W) turned as decoders turn a picture with this EXIF orientation (TIFF 6.0, tag 274)."""
+    turns: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+        5: lambda a: a.T,
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.rot90(a, 2).T,
+        8: np.rot90,
+    }
+    return np.ascontiguousarray(turns[orientation](array)) if orientation in turns else array
+
+
+def _check_sizes(pair: Pair, findings: Findings, max_pixels: int) -> int:
+    """How the map has to be turned to lie on its picture: an EXIF orientation, 1 for not at all.
+
+    Raises:
+        BrokenPictureError: a file cannot be read, or the sizes differ and EXIF does not explain it.
+    """
+    try:
+        picture = read_header(pair[0], max_pixels)
+    except BrokenPictureError as error:
+        raise BrokenPictureError(f'its picture {pair[0].name}: {error}') from error
+    seg_map = read_header(pair[1], max_pixels)
+    size, there = (picture.width, picture.height), (seg_map.width, seg_map.height)
+    if size == there:
+        if picture.orientation > 1 and not _proves(picture):
+            reason = f'EXIF orientation {picture.orientation}: whether the map follows it, its size does not tell'
+            findings.add(Action.DOUBTFUL, 'EXIF orientation', str(pair[0]), '', reason)
+        return 1
+    if size == there[::-1] and picture.orientation in SWAPPING and picture.turned:
+        reason = (
+            f'{there[0]} x {there[1]} px, its picture {size[0]} x {size[1]} px after EXIF {picture.orientation}; turned'
+        )
+        findings.add(Action.REPAIRED, 'EXIF orientation', str(pair[1]), '', reason)
+        return picture.orientation
+    raise BrokenPictureError(f'{there[0]} x {there[1]} px, and its picture {pair[0].name} {size[0]} x {size[1]} px')
+
+
+def _proves(picture: Header) -> bool:
+    """Whether equal sizes prove that the map was drawn on the picture as it is decoded."""
+    return picture.orientation in SWAPPING and picture.width != picture.height
+
+
+def _palette_of(image: Image.Image) -> set[Colour]:
+    """Colours that pixels of a picture with a palette have."""
+    found = image.convert('RGB').getcolors(_MOST_VALUES) or []
+    return {tuple(colour) for _, colour in found}  # type: ignore[misc, arg-type]
+
+
+def _unscaled(path: Path, values: np.ndarray) -> np.ndarray:
+    """Without what Pillow multiplies grey PNGs of 2 and 4 bits by, to fill 8."""
+    with path.open('rb') as file:
+        header = file.read(26)
+    if header.startswith(b'\x89PNG') and header[25] == 0:
+        return values // {2: 85, 4: 17}.get(header[24], 1)
+    return values
+
+
+def _code_colours(values: list[int], survey: Survey, table: ClassTable | None, findings: Findings) -> Coding:
+    colours = [_rgb(value) for value in values]
+    if table is None or table.colours is None:
+        order = sorted(values, key=lambda value: (_rgb(value) != (0, 0, 0), value))  # black is the ground, usually
+        names = tuple(f'#{value - _COLOUR:06x}' for value in order)
+        reason = (
+            f'{len(order)} colours found; nothing names them, so classes are called by them: {", ".join(names[:8])}'
+        )
+        findings.add(Action.DOUBTFUL, 'classes without names', 'maps', '', f'{reason} (--colours FILE names them)')
+        return Coding(names, tuple(map(_rgb, order)), {value: number for number, value in enumerate(order)})
+    numbers = {colour: number for number, colour in enumerate(table.colours)}
+    unknown = [value for value, colour in zip(values, colours, strict=True) if colour not in numbers]
+    if unknown:
+        some = ', '.join(f'{_rgb(value)} in {survey.pixels[value]:,} pixels' for value in unknown[:5])
+        raise UserError(
+            f'{len(unknown)} colours of the maps are not in {table.source}: {some}. Add them there; or were the maps '
+            'smoothed, or saved as JPEG?'
+        )
+    index = {value: numbers[colour] for value, colour in zip(values, colours, strict=True)}
+    return Coding(table.names, table.colours, index)
+
+
+def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int]) -> Coding:
+    """By the numbers that the table gives its classes."""
+    assert table.values is not None
+    numbers = {value: number for number, value in enumerate(table.values)}
+    index = {value: numbers.get(value, UNLABELLED) for value in values}
+    unknown = [value for value in values if value not in numbers and value not in (UNLABELLED, *ignored)]
+    if unknown:
+        raise UserError(f'{table.source} has no class with the number {unknown[0]}, and pixels of the maps have it.')
+    index |= {value: UNLABELLED for value in values if value in ignored}
+    return Coding(table.names, default_palette(len(table.names)), index)
+
+
+def _code_numbers(values: list[int], names: Sequence[str] | None, ignored: Sequence[int], findings: Findings) -> Coding:
+    void = {UNLABELLED, *ignored}
+    kept = [value for value in values if value not in void]
+    if set(values) == {0, 255} and (names is None or len(names) == 2):
+        findings.add(Action.REPAIRED, 'masks of 0 and 255', 'maps', '', '255 is class 1 and 0 is class 0: two classes')
+        names = tuple(names or ('background', 'foreground'))
+        return Coding(tuple(names), default_palette(2), {0: UNLABELLED if 0 in ignored else 0, 255: 1})
+    if not kept:
+        return Coding(tuple(names or ()), default_palette(len(names or ())), dict.fromkeys(values, UNLABELLED))
+    index = dict.fromkeys(values, UNLABELLED)
+    if names is None:
+        dense = max(kept) < max(2 * len(kept), 3) or max(kept) < 3
+        count = max(kept) + 1 if dense else len(kept)
+        numbers = {value: value if dense else place for place, value in enumerate(kept)}
+        names = tuple(f'class {value}' for value in (range(count) if dense else kept))
+        reason = f'values {kept[0]} to {kept[-1]}, {len(kept)} of them; nothing names them: {", ".join(names[:5])}'
+        findings.add(Action.DOUBTFUL, 'classes without names', 'maps', '', f'{reason} (--classes names them)')
+    elif max(kept) < len(names):
+        numbers = {value: value for value in kept}
+    elif 0 in ignored and max(kept) <= len(names):
+        numbers = {value: value - 1 for value in kept}
+        findings.add(Action.REPAIRED, 'classes counted from 1', 'maps', '', '0 is no class, and 1 is the first')
+    else:
+        raise UserError(
+            f'The maps have values up to {max(kept)}, and there are {len(names)} classes, 0 to {len(names) - 1}: '
+            f'{", ".join(names[:5])}. Name all classes with --classes; or where classes count from 1 and 0 means '
+            'nothing: --ignore 0'
+        )
+    if len(names) > UNLABELLED:
+        raise UserError(f'{len(names)} classes: segmentation maps can tell {UNLABELLED} of them.')
+    return Coding(tuple(names), default_palette(len(names)), index | numbers)
+
+
+def _check_labelled(coding: Coding, survey: Survey, findings: Findings) -> None:
+    pixels = Counter[int]()
+    for value, index in coding.index.items():
+        pixels[index] += survey.pixels[value]
+    if not any(number for index, number in pixels.items() if index != UNLABELLED):
+        raise UserError(
+            'Every pixel of every map is unlabelled (255 or ignored), so nothing can be learned. Export the maps with '
+            'their classes.'
+        )
+    labelled = [coding.classes[index] for index, number in pixels.items() if index != UNLABELLED and number]
+    if len(labelled) < 2:
+        raise UserError(
+            f'Every pixel that is labelled is {labelled[0]!r}: nothing is left to tell apart. Export the background as '
+            f'a class of its own. The maps have the values {_some(survey.pixels)}; 255 means unlabelled, but in masks '
+            'of 0 and 255 with two classes.'
+        )
+    for number, name in enumerate(coding.classes):
+        if not pixels[number]:
+            findings.add(Action.DOUBTFUL, 'class in no file', 'maps', '', f'no pixel is {name!r} ({number})')
+
+
+def _some(values: Iterable[int]) -> str:
+    numbers = sorted(value & (_COLOUR - 1) for value in values)
+    return ', '.join(map(str, numbers[:8])) + (', ...' if len(numbers) > 8 else '')
+
+
+def _rgb(value: int) -> Colour:
+    return (value >> 16) & 255, (value >> 8) & 255, value & 255
+
+
+def default_palette(count: int) -> tuple[Colour, ...]:
+    """Pascal VOC's colours: bits of the number dealt to the channels, the highest first; black for 0."""
+    palette = []
+    for number in range(count):
+        channels = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
+        palette.append((channels[0], channels[1], channels[2]))
+    return tuple(palette)

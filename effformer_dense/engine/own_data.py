@@ -1,0 +1,269 @@
+"""A data set of one's own, from the folder of an annotation tool to a config that trains on it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..config.home import find_config
+from ..data.border.canonical import write_coco
+from ..data.border.categories import clean_categories
+from ..data.border.coco import clean_coco, count_masks
+from ..data.border.findings import Action, Findings
+from ..data.border.formats.coco_files import coco_tables
+from ..data.border.formats.map_folders import MapSet
+from ..data.border.formats.places import WHOLE, PlacedFindings, SourceTable
+from ..data.border.formats.voc import VocSet, voc_tables
+from ..data.border.formats.yolo import YoloSet, yolo_tables
+from ..data.border.maps import default_palette
+from ..data.border.recipe import BOXES, MASKS, Facts, detection_recipe, median_size, small_object_px
+from ..data.border.recognise import CocoSet, Found, recognise
+from ..data.border.splits import check_splits, split_pictures
+from ..data.border.tree import Tree, list_tree
+from ..errors import UserError
+from ..files import check_output_dir, write_text
+from ..invocation import command
+from ..options import OwnDataOptions
+from .own_maps import prepare_maps
+from .progress import progress_bar
+
+REPORT = 'report.jsonl'
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a prepared data set goes.
+
+    Attributes:
+        out: folder of the canonical files.
+        name: of the config.
+        pictures: folder of the pictures as the config names it.
+    """
+
+    out: Path
+    name: str
+    pictures: str
+
+
+def prepare_own_data(folder: Path, options: OwnDataOptions) -> list[str]:
+    """Read a data set of any format that is recognised, and write its canonical form, a report and a config.
+
+    Args:
+        folder: what an annotation tool exported; nothing in it is changed.
+        options: see there.
+
+    Returns:
+        What was found and done, line by line; the last is the command that trains.
+
+    Raises:
+        UserError: nothing is recognised, nothing sensible can be trained, or ``strict`` and a record had to be changed.
+    """
+    target = _target(folder, options)
+    if options.base is not None and find_config(options.base) is None:
+        raise UserError(f'--base {options.base} is no config of ours and no file.')
+    tree = list_tree(folder, options.outside_root)
+    target.out.mkdir(parents=True, exist_ok=True)
+    with _report(target.out / REPORT) as sink:
+        findings = Findings(sink)
+        found = recognise(tree, findings, options.format)
+        if isinstance(found, MapSet):
+            lines, text = prepare_maps(tree, found, target.out, target.name, target.pictures, options, findings)
+        else:
+            lines, text = _prepare_tables(tree, found, target, options, findings)
+    config = target.out / f'{target.name}.py'
+    write_text(config, text)
+    lines += [f'  {line}' for line in findings.summary()] or ['  nothing had to be changed']
+    lines += [f'{target.out / REPORT}: all of that, one record a line', f'{config}: the config. Train with:']
+    return [*lines, f'{command("train")} {config}']
+
+
+def _target(folder: Path, options: OwnDataOptions) -> Target:
+    """Where results go.
+
+    Raises:
+        UserError: into the original, or to a folder that holds something else.
+    """
+    root = folder.absolute()
+    root = Path(os.path.normpath(root))
+    out = Path(os.path.normpath((options.out or root.with_name(f'{root.name}_prepared')).absolute()))
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f'--out {out} is in {root}, which is never changed. Name another place.')
+    check_output_dir(out)
+    if out.exists() and any(out.iterdir()) and not (out / REPORT).exists():
+        raise UserError(f'{out} is there and holds something else. Name an empty or new folder: --out DIR')
+    name = re.sub(r'\W+', '_', root.name).strip('_')[:60] or 'own'
+    beside = root.parent == out.parent
+    return Target(out, name, f'{os.path.relpath(root, out)}/' if beside else f'{root}/')
+
+
+@contextmanager
+def _report(path: Path) -> Iterator[TextIO]:
+    """A file for findings; it stays when the data are refused, to be looked at, if there is something in it."""
+    scratch = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        with scratch.open('w', encoding='utf-8') as file:
+            yield file
+    except UserError:
+        if not scratch.stat().st_size:
+            scratch.unlink()
+            with suppress(OSError):  # the folder is not empty
+                path.parent.rmdir()
+        raise
+    finally:
+        if scratch.exists():
+            os.replace(scratch, path)
+
+
+def _prepare_tables(
+    tree: Tree, found: Found, target: Target, options: OwnDataOptions, findings: Findings
+) -> tuple[list[str], str]:
+    """Write COCO files; returns what was done and the text of the config."""
+    sources = _read(tree, found, options, findings)
+    classes = list(options.classes) or _common_classes(sources)
+    tables = {split: _clean(tree, source, classes, options, findings) for split, source in sources.items()}
+    tables = _split(tree, tables, options, findings)
+    masks = _masks(tables, findings)
+    if options.strict:
+        findings.refuse_any()
+    for split, table in tables.items():
+        write_coco(target.out / 'annotations' / f'{split}.json', table)
+    train = tables['train']
+    facts = Facts(
+        name=target.name,
+        classes=classes,
+        palette=default_palette(len(classes) + 1)[1:],
+        counts={split: len(table['images']) for split, table in tables.items()},
+        size=median_size([(row['height'], row['width']) for row in train['images']]),
+        object_px=small_object_px(train['annotations']),
+        root=f'{target.out}/',
+        pictures=target.pictures,
+    )
+    lines = [f'{tree.root}: {_describe(found)}, {len(classes)} classes: {_some(classes)}']
+    for split, table in tables.items():
+        path = target.out / 'annotations' / f'{split}.json'
+        lines.append(f'{path}: {len(table["images"]):,} pictures, {len(table["annotations"]):,} objects')
+    return lines, detection_recipe(facts, options.base or (MASKS if masks else BOXES), options.from_scratch)
+
+
+def _read(tree: Tree, found: Found, options: OwnDataOptions, findings: Findings) -> dict[str, SourceTable]:
+    if isinstance(found, CocoSet):
+        return coco_tables(tree, found.files, findings)
+    if isinstance(found, VocSet):
+        return voc_tables(tree, found, list(options.classes) or None, findings, options.max_pixels)
+    assert isinstance(found, YoloSet)
+    classes = list(options.classes) or found.classes
+    if not classes:
+        raise UserError(
+            f'{tree.root} has no file of class names (data.yaml, classes.txt). Name them: --classes A B ...'
+        )
+    return yolo_tables(tree, found, classes, findings, options.max_pixels)
+
+
+def _common_classes(sources: Mapping[str, SourceTable]) -> list[str]:
+    """Classes of all splits, in the order of the first: by name, whatever their ids."""
+    names: dict[str, None] = {}
+    for source in sources.values():
+        table = source.table
+        cleaned = clean_categories(table['categories'], table['annotations'], None, source.file, Findings())
+        names.update(dict.fromkeys(row['name'] for row in cleaned.rows))
+    return list(names)
+
+
+def _clean(
+    tree: Tree, source: SourceTable, classes: Sequence[str], options: OwnDataOptions, findings: Findings
+) -> Table:
+    with progress_bar(source.file) as progress:
+        return clean_coco(
+            source.table,
+            file=source.file,
+            pictures=tree.root,
+            findings=PlacedFindings(findings, source.places) if source.places else findings,
+            classes=classes,
+            outside_root=options.outside_root,
+            masks_from_boxes=options.masks_from_boxes,
+            max_pixels=options.max_pixels,
+            progress=progress,
+        )
+
+
+def _split(tree: Tree, tables: dict[str, Table], options: OwnDataOptions, findings: Findings) -> dict[str, Table]:
+    """Tables of 'train', 'val' and, where there is one, 'test'."""
+    if WHOLE in tables and len(tables) > 1:
+        if 'train' in tables:
+            raise UserError(
+                f'{tree.root}: one COCO file is for training by its name, and another tells no split. Rename it.'
+            )
+        tables = {'train': tables.pop(WHOLE), **tables}
+    if 'train' in tables and 'val' in tables:
+        check_splits(_names(tables), tree.root, findings)
+        return tables
+    if 'train' not in tables and len(tables) > 1:
+        raise UserError(f'{tree.root} has pictures for {" and ".join(tables)}, and none for training.')
+    source = 'train' if 'train' in tables else next(iter(tables))
+    table = tables[source]
+    if source not in ('train', WHOLE):
+        findings.add(Action.DOUBTFUL, 'no training split', source, '', f'all there is is {source}; it is split')
+        tables = {}
+    labels: dict[int, set[int]] = {}
+    for row in table['annotations']:
+        labels.setdefault(row['image_id'], set()).add(row['category_id'])
+    names = [row['file_name'] for row in table['images']]
+    shown = [labels.get(row['id'], set()) for row in table['images']]
+    with progress_bar('splits') as progress:
+        sides = split_pictures(
+            names, shown, tree.root, findings, options.val_fraction, options.seed, options.max_pixels, progress
+        )
+    train, val = (_part(table, positions) for positions in sides)
+    result = {'train': train, 'val': val} | ({'test': tables['test']} if 'test' in tables else {})
+    if 'test' in result:
+        check_splits(_names(result), tree.root, findings)
+    _tell_absent(result, findings)
+    return result
+
+
+def _part(table: Table, positions: Sequence[int]) -> Table:
+    images = [table['images'][position] for position in positions]
+    ids = {row['id'] for row in images}
+    return {**table, 'images': images, 'annotations': [row for row in table['annotations'] if row['image_id'] in ids]}
+
+
+def _names(tables: Mapping[str, Table]) -> dict[str, list[str]]:
+    return {split: [row['file_name'] for row in table['images']] for split, table in tables.items()}
+
+
+def _tell_absent(tables: Mapping[str, Table], findings: Findings) -> None:
+    for split in ('train', 'val'):
+        present = {row['category_id'] for row in tables[split]['annotations']}
+        if not present:
+            raise UserError(f'No picture that was chosen for {split} shows an object. Change --val-fraction or --seed.')
+        for category in tables[split]['categories']:
+            if category['id'] not in present:
+                findings.add(Action.DOUBTFUL, 'class in one split only', split, category['name'], 'no object is of it')
+
+
+def _masks(tables: Mapping[str, Table], findings: Findings) -> bool:
+    """Whether heads with masks can be trained: every object has one."""
+    counts = [count_masks(table) for table in tables.values()]
+    having, lacking = sum(count.having for count in counts), sum(count.lacking for count in counts)
+    if having and lacking:
+        reason = f'{lacking:,} of {having + lacking:,} objects have no mask, so boxes alone are learned'
+        findings.add(Action.DOUBTFUL, 'objects without mask', 'all files', '', f'{reason} (--masks-from-boxes)')
+    return having > 0 and not lacking
+
+
+def _describe(found: Found) -> str:
+    if isinstance(found, CocoSet):
+        return f'COCO ({", ".join(found.files.values())})'
+    if isinstance(found, YoloSet):
+        return f'YOLO ({found.source})'
+    return 'Pascal VOC'
+
+
+def _some(names: Sequence[str]) -> str:
+    return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')

@@ -1,0 +1,214 @@
+"""Folders of segmentation maps of one's own: canonical maps, lists of the splits, and a config."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ..data.border.findings import Action, Findings
+from ..data.border.formats.class_tables import CLASS_FILES, ClassTable, Colour, read_class_table
+from ..data.border.formats.map_folders import MapSet
+from ..data.border.formats.places import WHOLE
+from ..data.border.headers import read_header
+from ..data.border.maps import Coding, Survey, canonical_map, choose_coding, survey_maps
+from ..data.border.recipe import MAPS, Facts, median_size, segmentation_recipe
+from ..data.border.splits import check_splits, split_pictures
+from ..data.border.tree import Tree
+from ..data.segmentation_maps import UNLABELLED
+from ..errors import UserError
+from ..files import write_png, write_text
+from ..options import OwnDataOptions
+from .progress import Advance, progress_bar
+
+FOLDER = 'segmentation_maps'
+_LONGEST_NAME = 255  # bytes
+#: Cityscapes' number for training of each of its 34 ids (its own labels.py); 255 where an id is not trained on.
+_CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+_CITYSCAPES_VOID = tuple(number for number in range(34) if number not in _CITYSCAPES_IDS)
+
+
+def prepare_maps(
+    tree: Tree, maps: MapSet, out: Path, name: str, pictures: str, options: OwnDataOptions, findings: Findings
+) -> tuple[list[str], str]:
+    """Write canonical maps and lists of the splits.
+
+    Args:
+        tree: the folder.
+        maps: what it holds.
+        out, name, pictures: folder of results, name of the config, and folder of the pictures as the config names it.
+        options: see there.
+        findings: takes note of every change.
+
+    Returns:
+        What was done, and the text of the config.
+
+    Raises:
+        UserError: the maps cannot be understood, or nothing sensible can be trained on them.
+    """
+    table, classes, ignored = _classes(tree, maps, options)
+    colours = None if table is None else table.colours
+    pairs = [(tree.root / picture, tree.root / seg_map) for split in maps.pairs.values() for picture, seg_map in split]
+    with progress_bar(str(tree.root)) as progress:
+        survey = survey_maps(pairs, findings, colours, options.max_pixels, progress)
+    coding = choose_coding(survey, classes, table, ignored, findings)
+    splits = _usable(tree, maps, survey)
+    common, suffix = _naming([name for names in splits.values() for name in names])
+    with progress_bar(str(tree.root)) as progress:
+        labels = _write_maps(tree, survey, coding, colours, out, (common, suffix), options, findings, progress)
+    splits = _split(tree, splits, labels, options, findings)
+    if options.strict:
+        findings.refuse_any()
+    for split, names in splits.items():
+        write_text(out / f'{split}.txt', ''.join(f'{_stem(one, common, suffix)}\n' for one in names))
+    facts = _facts(tree, splits, coding, name, out, pictures + (f'{common}/' if common else ''))
+    text = segmentation_recipe(facts, options.base or MAPS, options.from_scratch, suffix)
+    return _lines(tree, maps, coding, splits, out), text
+
+
+def _write_maps(
+    tree: Tree,
+    survey: Survey,
+    coding: Coding,
+    colours: Sequence[Colour] | None,
+    out: Path,
+    naming: tuple[str, str],
+    options: OwnDataOptions,
+    findings: Findings,
+    progress: Advance,
+) -> dict[str, set[int]]:
+    """Write canonical maps, as long as ``--strict`` allows; returns which classes each picture shows."""
+    labels = {}
+    for done, ((picture, seg_map), turn) in enumerate(survey.usable):
+        indices = canonical_map(seg_map, coding, turn, colours, options.max_pixels)
+        relative = picture.relative_to(tree.root).as_posix()
+        present = np.unique(indices)
+        labels[relative] = set(present[present != UNLABELLED].tolist())
+        if not labels[relative]:
+            findings.add(Action.DOUBTFUL, 'map without labels', str(seg_map), '', 'every pixel is unlabelled')
+        if not options.strict or not findings.count():
+            write_png(out / FOLDER / f'{_stem(relative, *naming)}.png', indices)
+        if done % 100 == 0:
+            progress('maps written', done, len(survey.usable))
+    return labels
+
+
+def _classes(
+    tree: Tree, maps: MapSet, options: OwnDataOptions
+) -> tuple[ClassTable | None, Sequence[str] | None, tuple[int, ...]]:
+    """Table of colours or numbers, names of the classes, and values that mean nothing."""
+    ignored = options.ignore
+    names: Sequence[str] | None = options.classes or None
+    if maps.city_ids or maps.train_ids:
+        from mmseg.datasets import CityscapesDataset
+
+        meta = CityscapesDataset.METAINFO
+        colours = tuple((red, green, blue) for red, green, blue in meta['palette'])
+        numbers = _CITYSCAPES_IDS if maps.city_ids else tuple(range(19))
+        table = ClassTable(tuple(meta['classes']), colours, numbers, "Cityscapes' table")
+        return table, names, (*ignored, *_CITYSCAPES_VOID) if maps.city_ids else ignored
+    if maps.ade20k and names is None and options.colours is None:
+        from mmseg.datasets import ADE20KDataset
+
+        return None, ADE20KDataset.METAINFO['classes'], (*ignored, 0)
+    file = options.colours
+    if file is None:
+        beside = (tree.root / one for one in tree.below('', ('.txt', '.csv')) if PurePosixPath(one).name in CLASS_FILES)
+        file = next(beside, None)
+    if file is None:
+        return None, names, ignored
+    found = read_class_table(file)
+    if found.colours is None and found.values is None:
+        return None, names or found.names, ignored
+    return found, names, ignored
+
+
+def _usable(tree: Tree, maps: MapSet, survey: Survey) -> dict[str, list[str]]:
+    """Pictures per split, relative to the root, whose map can be used."""
+    usable = {picture.relative_to(tree.root).as_posix() for (picture, _), _ in survey.usable}
+    splits = {split: [one for one, _ in pairs if one in usable] for split, pairs in maps.pairs.items()}
+    return {split: names for split, names in splits.items() if names}
+
+
+def _naming(names: Sequence[str]) -> tuple[str, str]:
+    """The folder that all pictures are in, and how all their names end: '' if they end differently.
+
+    mmseg names a picture and its map by one stem and a suffix for each; where pictures have several suffixes, the whole
+    name of the picture is the stem.
+    """
+    parents = {PurePosixPath(name).parent.as_posix() for name in names}
+    common = os.path.commonpath(parents)
+    suffixes = {PurePosixPath(name).suffix for name in names}
+    stems = {str(PurePosixPath(name).with_suffix('')) for name in names}
+    one = len(suffixes) == 1 and len(stems) == len(names)
+    return ('' if common == '.' else common), (suffixes.pop() if one else '')
+
+
+def _stem(name: str, common: str, suffix: str) -> str:
+    inside = name.removeprefix(f'{common}/') if common else name
+    stem = inside[: len(inside) - len(suffix)]
+    if len(os.fsencode(PurePosixPath(stem).name)) + len('.png') > _LONGEST_NAME:
+        raise UserError(f'{name}: the name is too long for its map to be called after it. Shorten it.')
+    return stem
+
+
+def _split(
+    tree: Tree,
+    splits: dict[str, list[str]],
+    labels: Mapping[str, set[int]],
+    options: OwnDataOptions,
+    findings: Findings,
+) -> dict[str, list[str]]:
+    if 'train' in splits and 'val' in splits:
+        check_splits(splits, tree.root, findings)
+        return splits
+    if WHOLE in splits and len(splits) > 1:
+        raise UserError(
+            f'{tree.root}: some pictures are in folders of splits ({", ".join(set(splits) - {WHOLE})}), others not.'
+        )
+    if 'train' not in splits and len(splits) > 1:
+        raise UserError(f'{tree.root} has pictures for {" and ".join(splits)}, and none for training.')
+    source = 'train' if 'train' in splits else next(iter(splits))
+    if source not in ('train', WHOLE):
+        findings.add(Action.DOUBTFUL, 'no training split', source, '', f'all there is is {source}; it is split')
+    names = splits[source]
+    shown = [labels[name] for name in names]
+    with progress_bar('splits') as progress:
+        train, val = split_pictures(
+            names, shown, tree.root, findings, options.val_fraction, options.seed, options.max_pixels, progress
+        )
+    result = {'train': [names[place] for place in train], 'val': [names[place] for place in val]}
+    if 'test' in splits and source != 'test':
+        result['test'] = splits['test']
+        check_splits(result, tree.root, findings)
+    return result
+
+
+def _facts(
+    tree: Tree, splits: Mapping[str, Sequence[str]], coding: Coding, name: str, out: Path, pictures: str
+) -> Facts:
+    headers = [read_header(tree.root / one) for one in splits['train'][:: max(1, len(splits['train']) // 500)]]
+    return Facts(
+        name=name,
+        classes=coding.classes,
+        palette=coding.palette,
+        counts={split: len(names) for split, names in splits.items()},
+        size=median_size([(header.height, header.width) for header in headers]),
+        object_px=None,
+        root=f'{out}/',
+        pictures=pictures,
+    )
+
+
+def _lines(tree: Tree, maps: MapSet, coding: Coding, splits: Mapping[str, Sequence[str]], out: Path) -> list[str]:
+    some = ', '.join(coding.classes[:10]) + (', ...' if len(coding.classes) > 10 else '')
+    what = f'segmentation maps (names end with {maps.ending!r})' if maps.ending else 'segmentation maps'
+    counts: dict[str, Any] = {split: f'{len(names):,}' for split, names in splits.items()}
+    return [
+        f'{tree.root}: {what}, {len(coding.classes)} classes: {some}',
+        f'{out / FOLDER}: {", ".join(f"{number} ({split})" for split, number in counts.items())}; pictures stay where '
+        'they are',
+    ]

@@ -1,0 +1,141 @@
+"""What lies in a folder, as tools export it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from effformer_dense.data.border.findings import Findings
+from effformer_dense.data.border.formats.coco_files import coco_tables
+from effformer_dense.data.border.formats.map_folders import MapSet
+from effformer_dense.data.border.recognise import CocoSet, Found, recognise
+from effformer_dense.data.border.tree import list_tree
+from effformer_dense.errors import UserError
+
+from .folders import write_map, write_picture, write_text, write_yolo
+
+TABLE = {'images': [{'id': 1, 'file_name': 'a.jpg'}], 'annotations': [], 'categories': [{'id': 1, 'name': 'cat'}]}
+
+
+def _recognise(root: Path, **options) -> Found:
+    return recognise(list_tree(root), Findings(), **options)
+
+
+@pytest.mark.parametrize(
+    ('files', 'picture'),
+    [
+        ({'all': 'annotations/instances_default.json'}, 'images/a.jpg'),  # CVAT
+        ({'train': 'train/_annotations.coco.json', 'val': 'valid/_annotations.coco.json'}, 'train/a.jpg'),  # Roboflow
+        ({'all': 'result.json'}, 'images/a.jpg'),  # Label Studio
+        ({'train': 'annotations/instances_train2017.json'}, 'train2017/a.jpg'),  # COCO
+        ({'all': 'annotations.json'}, 'JPEGImages/a.jpg'),  # labelme2coco
+    ],
+)
+def test_dialects_of_coco(files: dict[str, str], picture: str, tmp_path: Path) -> None:
+    for file in files.values():
+        write_text(tmp_path / file, json.dumps(TABLE))
+    write_picture(tmp_path / picture)
+    tree = list_tree(tmp_path)
+    found = recognise(tree, Findings())
+    assert isinstance(found, CocoSet) and found.files == files
+    source = coco_tables(tree, found.files, Findings())[next(iter(files))]
+    assert source.table['images'][0]['file_name'] == picture
+
+
+def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:
+    for name in ('one.json', 'two.json'):
+        write_text(tmp_path / name, json.dumps(TABLE))
+    with pytest.raises(UserError, match=r'one.json and two.json are both COCO files'):
+        _recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('picture', 'seg_map', 'split'),
+    [
+        ('images/a.jpg', 'masks/a.png', 'all'),
+        ('images/a.jpg', 'masks/a_mask.png', 'all'),
+        ('images/a.png', 'labels/a.png', 'all'),
+        ('images/train/a.jpg', 'annotations/train/a.png', 'train'),
+        ('valid/images/a.jpg', 'valid/masks/a.png', 'val'),
+        ('train/a.jpg', 'train/a_mask.png', 'train'),  # Roboflow
+        ('train/a.png', 'trainannot/a.png', 'train'),  # CamVid
+        ('JPEGImages/a.jpg', 'SegmentationClass/a.png', 'all'),  # VOC, CVAT
+        ('images/training/ADE_train_1.jpg', 'annotations/training/ADE_train_1.png', 'train'),
+        ('leftImg8bit/val/ulm/ulm_0_leftImg8bit.png', 'gtFine/val/ulm/ulm_0_gtFine_labelTrainIds.png', 'val'),
+        ('img/a.jpg', 'gt/a-truth.png', 'all'),  # an ending that nobody knows
+        ('imgs/x/a.jpg', 'segs/x/a.png', 'all'),
+    ],
+)
+def test_pictures_and_their_maps(picture: str, seg_map: str, split: str, tmp_path: Path) -> None:
+    write_picture(tmp_path / picture)
+    write_map(tmp_path / seg_map, np.zeros((60, 100), np.uint8))
+    found = _recognise(tmp_path)
+    assert isinstance(found, MapSet) and found.pairs == {split: [(picture, seg_map)]}
+
+
+def test_cityscapes_maps_for_training_go_before_ids(tmp_path: Path) -> None:
+    write_picture(tmp_path / 'leftImg8bit/train/ulm/ulm_0_leftImg8bit.png')
+    for kind in ('labelIds', 'labelTrainIds', 'instanceIds', 'color'):
+        write_map(tmp_path / f'gtFine/train/ulm/ulm_0_gtFine_{kind}.png', np.zeros((60, 100), np.uint8))
+    found = _recognise(tmp_path)
+    assert isinstance(found, MapSet) and found.train_ids and not found.city_ids
+
+
+def test_numbered_pictures_are_no_maps_of_each_other(tmp_path: Path) -> None:
+    for name in ('1', '10', '11'):
+        write_picture(tmp_path / f'{name}.png')
+    with pytest.raises(UserError, match=r'nothing is recognised; it holds \.: 3 files \.png'):
+        _recognise(tmp_path)
+
+
+def test_a_folder_that_looks_like_two_formats(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {'a.jpg': '0 0.5 0.5 0.2 0.2\n'}, 'train: images/train\nnames: [cat]\n')
+    write_text(tmp_path / 'result.json', json.dumps(TABLE))
+    with pytest.raises(UserError, match=r'looks like coco and like yolo.*--format coco or --format yolo'):
+        _recognise(tmp_path)
+    assert isinstance(_recognise(tmp_path, wanted='coco'), CocoSet)
+    with pytest.raises(UserError, match=r'nothing that looks like voc'):
+        _recognise(tmp_path, wanted='voc')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{"version": "5", "shapes": [], "imagePath": "a.jpg"}', r"labelme's own JSON.*labelme2coco"),
+        ('{"_via_settings": {}, "_via_img_metadata": {}}', r"VIA's own JSON.*COCO format"),
+        ('{"a.jpg1": {"filename": "a.jpg", "regions": [], "file_attributes": {}}}', r"VIA's own JSON"),
+    ],
+)
+def test_projects_of_other_tools(content: str, message: str, tmp_path: Path) -> None:
+    write_text(tmp_path / 'a.json', content)
+    with pytest.raises(UserError, match=message):
+        _recognise(tmp_path)
+
+
+def test_maps_that_were_saved_as_jpeg(tmp_path: Path) -> None:
+    for folder in ('images', 'masks'):
+        write_picture(tmp_path / folder / 'a.jpg')
+    with pytest.raises(UserError, match=r'masks holds JPEG files.*export them as PNG'):
+        _recognise(tmp_path)
+
+
+def test_links_that_lead_out_of_the_folder(tmp_path: Path) -> None:
+    write_picture(tmp_path / 'elsewhere' / 'a.jpg')
+    (tmp_path / 'set').mkdir()
+    (tmp_path / 'set' / 'images').symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(UserError, match=r'images is a link to .*elsewhere, outside .*--outside-root'):
+        list_tree(tmp_path / 'set')
+    assert list_tree(tmp_path / 'set', outside_root=True).files == {'images': ['a.jpg']}
+    (tmp_path / 'set' / 'images').unlink()
+    (tmp_path / 'set' / 'circle').symlink_to(tmp_path / 'set')
+    write_text(tmp_path / 'set' / 'x.txt', '')
+    assert list_tree(tmp_path / 'set').files == {'': ['x.txt']}
+
+
+def test_folders_that_are_none(tmp_path: Path) -> None:
+    for path, message in ((tmp_path, 'holds no files'), (tmp_path / 'gone', 'does not exist')):
+        with pytest.raises(UserError, match=message):
+            list_tree(path)

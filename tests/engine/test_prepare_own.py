@@ -1,0 +1,177 @@
+"""From the folder of an annotation tool to a config that passes every check, and trains."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from effformer_dense.commands.cli import parse_and_call
+from effformer_dense.engine.own_data import prepare_own_data
+from effformer_dense.engine.runner import load_checked_config, train
+from effformer_dense.errors import UserError
+from effformer_dense.options import ConfigOptions, OwnDataOptions
+from tests.data.border.folders import write_map, write_picture, write_text, write_yolo
+
+POLYGON = '{} 0.1 0.1 0.6 0.1 0.6 0.7\n'
+BOX = '{} 0.5 0.5 0.4 0.4\n'
+YAML = 'path: .\ntrain: images/train\nnames: [nut, bolt]\n'
+SMALL = (
+    'train_cfg.max_epochs=1',
+    'train_cfg.val_interval=1',
+    'train_dataloader.dataset.pipeline.2.scale=(96,96)',
+    'val_dataloader.dataset.pipeline.1.scale=(96,96)',
+    'model.train_cfg.rpn_proposal.max_per_img=50',
+    'model.test_cfg.rpn.max_per_img=50',
+    *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val')),
+    *(f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val')),
+)
+
+
+def _yolo(root: Path, line: str = POLYGON, count: int = 6) -> Path:
+    write_yolo(root, {f'{number} ü.jpg': line.format(number % 2) for number in range(count)}, YAML)
+    return root
+
+
+def _maps(
+    root: Path, suffixes: tuple[str, ...] = ('.jpg',), values: tuple[int, int] = (0, 255), count: int = 6
+) -> Path:
+    for number in range(count):
+        write_picture(root / 'images' / f'{number}{suffixes[number % len(suffixes)]}', seed=number)
+        seg_map = np.full((60, 100), values[0], np.uint8)
+        seg_map[10:30, 20:70] = values[1]
+        write_map(root / 'masks' / f'{number}_mask.png', seg_map)
+    return root
+
+
+def _prepared(root: Path, **options: Any) -> tuple[Path, Config]:
+    """Folder of results, and the config it holds after every check."""
+    prepare_own_data(root, OwnDataOptions(from_scratch=True, **options))
+    out = root.with_name(f'{root.name}_prepared')
+    (config,) = out.glob('*.py')
+    return out, load_checked_config(ConfigOptions(config), ('train', 'val', 'test'))
+
+
+def _digest(root: Path) -> dict[str, str]:
+    return {str(p): hashlib.md5(p.read_bytes()).hexdigest() for p in sorted(root.rglob('*')) if p.is_file()}
+
+
+def test_polygons_make_a_mask_rcnn_and_the_original_stays(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'my set')
+    before = _digest(root)
+    out, cfg = _prepared(root)
+    assert _digest(root) == before and out.name == 'my set_prepared'
+    assert cfg.model.type == 'MaskRCNN' and cfg.model.roi_head.mask_head.num_classes == 2
+    assert cfg.model.backbone.init_cfg.type == 'Constant'
+    tables = [json.loads((out / 'annotations' / f'{split}.json').read_text()) for split in ('train', 'val')]
+    assert [len(table['images']) for table in tables] == [4, 2]  # each class has one of its three on the other side
+    assert [row['name'] for row in tables[0]['categories']] == ['nut', 'bolt']
+    assert (out / 'report.jsonl').read_text() == '', 'nothing had to be changed'
+
+
+def test_boxes_make_a_faster_rcnn_unless_they_are_masks(tmp_path: Path) -> None:
+    out, cfg = _prepared(_yolo(tmp_path / 'set', BOX))
+    assert cfg.model.type == 'FasterRCNN' and cfg.model.roi_head.get('mask_head') is None
+    shutil.rmtree(out)
+    _, cfg = _prepared(_yolo(tmp_path / 'set', BOX), masks_from_boxes=True)
+    assert cfg.model.type == 'MaskRCNN'
+
+
+def test_coco_with_splits_whose_categories_differ_in_order(tmp_path: Path) -> None:
+    root = tmp_path / 'set'
+    for split, folder, names in (('train', 'train', ['nut', 'bolt']), ('val', 'valid', ['bolt', 'nut'])):
+        write_picture(root / folder / 'a.jpg', seed=len(split))
+        row = dict(id=1, image_id=1, category_id=names.index('bolt'), bbox=[10, 10, 30, 30], segmentation=[])
+        table = dict(images=[dict(id=1, file_name='a.jpg', width=100, height=60)], annotations=[row])
+        table['categories'] = [dict(id=number, name=name) for number, name in enumerate(names)]
+        write_text(root / folder / '_annotations.coco.json', json.dumps(table))
+    out, cfg = _prepared(root)
+    tables = [json.loads((out / 'annotations' / f'{split}.json').read_text()) for split in ('train', 'val')]
+    assert tables[0]['categories'] == tables[1]['categories']
+    assert [table['annotations'][0]['category_id'] for table in tables] == [2, 2]
+    assert [table['images'][0]['file_name'] for table in tables] == ['train/a.jpg', 'valid/a.jpg']
+    assert list(cfg.train_dataloader.dataset.metainfo.classes) == ['nut', 'bolt']
+
+
+def test_masks_of_0_and_255(tmp_path: Path) -> None:
+    out, cfg = _prepared(_maps(tmp_path / 'set'), classes=('ground', 'crack'))
+    assert cfg.model.decode_head.num_classes == 2 and cfg.train_dataloader.dataset.pipeline[1].num_classes == 2
+    assert len(list((out / 'segmentation_maps').glob('*.png'))) == 6
+    assert 'masks of 0 and 255' in (out / 'report.jsonl').read_text()
+
+
+def test_pictures_with_several_suffixes_stay_where_they_are(tmp_path: Path) -> None:
+    out, cfg = _prepared(_maps(tmp_path / 'set', ('.jpg', '.JPG', '.png'), (0, 1)))
+    assert cfg.train_dataloader.dataset.img_suffix == ''
+    assert (out / 'segmentation_maps' / '0.jpg.png').is_file()
+
+
+def test_names_of_255_bytes(tmp_path: Path) -> None:
+    root = _maps(tmp_path / 'set', values=(0, 1), count=2)
+    long = 'ü' * 125  # 250 bytes, and a suffix
+    (root / 'images' / '0.jpg').rename(root / 'images' / f'{long}.jpg')
+    (root / 'masks' / '0_mask.png').rename(root / 'masks' / f'{long}.png')
+    (root / 'masks' / '1_mask.png').rename(root / 'masks' / '1.png')
+    out, _ = _prepared(root)
+    assert (out / 'segmentation_maps' / f'{long}.png').is_file()
+
+
+def test_strict_allows_no_change_and_leaves_the_report(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set')
+    write_text(root / 'labels' / 'train' / '0 ü.txt', 'foo\n')
+    out = tmp_path / 'set_prepared'
+    with pytest.raises(
+        UserError, match=r"--strict allows none:\n.*line is no object: labels/train/0 ü.txt line 1: 'foo'"
+    ):
+        prepare_own_data(root, OwnDataOptions(strict=True))
+    assert [path.name for path in out.iterdir()] == ['report.jsonl']
+    prepare_own_data(root, OwnDataOptions())
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(base='maskrcnn_v9'), 'no config of ours'),
+        (dict(out=Path('inside')), 'which is never changed'),
+        (dict(format='voc'), 'nothing that looks like voc'),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set')
+    if 'out' in options:
+        options = {'out': root / options['out']}
+    with pytest.raises(UserError, match=message):
+        prepare_own_data(root, OwnDataOptions(**options))
+    assert not (tmp_path / 'set_prepared').exists()
+
+
+def test_results_do_not_replace_what_is_not_theirs(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set')
+    write_text(tmp_path / 'set_prepared' / 'thesis.txt', 'mine')
+    with pytest.raises(UserError, match='holds something else'):
+        prepare_own_data(root, OwnDataOptions())
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = _yolo(tmp_path / 'set')
+    parse_and_call('prepare-data', ['own', str(root), '--out', str(tmp_path / 'new'), '--val-fraction', '0.5'])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(f'train {tmp_path}/new/set.py')
+    with pytest.raises(UserError, match='takes the folder'):
+        parse_and_call('prepare-data', ['own'])
+
+
+@pytest.mark.slow
+def test_what_was_prepared_trains(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set')
+    prepare_own_data(root, OwnDataOptions(from_scratch=True))
+    config = tmp_path / 'set_prepared' / 'set.py'
+    work_dir = train(ConfigOptions(config, cfg_options=SMALL, work_dir=tmp_path / 'work'))
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    assert any('coco/segm_mAP' in line for line in log.read_text().splitlines())

@@ -13,15 +13,10 @@ from torch import Tensor, nn
 from effformer_dense.backbones.attention import DownsamplingAttention, MapAttention, TokenAttention
 from effformer_dense.backbones.options import AttentionOptions
 from effformer_dense.deploy import fuse
-from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from effformer_dense.variants import Variant
 from tests.helpers import build, randomise
 
 SIZE = (64, 98)
-
-
-@pytest.fixture(params=[V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
-def row(request: pytest.FixtureRequest) -> Variant:
-    return request.param
 
 
 def _net(row: Variant, **options) -> nn.Module:
@@ -40,9 +35,9 @@ def _assert_equal(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...], **toler
 
 
 @pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
-def test_functional_call_and_grad(row: Variant, training: bool) -> None:
+def test_functional_call_and_grad(tiny: Variant, training: bool) -> None:
     """torch.func has no batch statistics in training, for torch's own norm neither: hence ``norm_eval``."""
-    net, images = _net(row).train(training), torch.randn(2, 3, *SIZE)
+    net, images = _net(tiny).train(training), torch.randn(2, 3, *SIZE)
     parameters = dict(net.named_parameters())
     call = lambda values: _loss(torch.func.functional_call(net, values, (images,)))  # noqa: E731
     found = torch.func.grad(call)(parameters)
@@ -83,8 +78,8 @@ def test_second_derivatives_of_attention(kind: str, chunk: int | None) -> None:
     'how', [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=['deepcopy', 'pickle']
 )
 @torch.no_grad()
-def test_copies_give_the_same_and_share_nothing(row: Variant, how: Callable, fused: bool) -> None:
-    net, images = _net(row).eval(), torch.randn(2, 3, *SIZE)
+def test_copies_give_the_same_and_share_nothing(tiny: Variant, how: Callable, fused: bool) -> None:
+    net, images = _net(tiny).eval(), torch.randn(2, 3, *SIZE)
     net = fuse(net) if fused else net
     before = net(images)
     other = how(net)
@@ -95,9 +90,9 @@ def test_copies_give_the_same_and_share_nothing(row: Variant, how: Callable, fus
 
 
 @pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
-def test_replicas_of_data_parallel(row: Variant, training: bool) -> None:
+def test_replicas_of_data_parallel(tiny: Variant, training: bool) -> None:
     """Made as ``nn.parallel.replicate`` makes them, which would ask for GPUs: parameters are no Parameters any more."""
-    net, images = _net(row).train(training), torch.randn(2, 3, *SIZE)
+    net, images = _net(tiny).train(training), torch.randn(2, 3, *SIZE)
     wanted = torch.autograd.grad(_loss(net(images)), list(net.parameters()))
     copies = {module: module._replicate_for_data_parallel() for module in net.modules()}
     for module, replica in copies.items():
@@ -115,8 +110,8 @@ def test_replicas_of_data_parallel(row: Variant, training: bool) -> None:
 
 
 @torch.no_grad()
-def test_traced_graph_gives_the_same(row: Variant) -> None:
-    net, images = _net(row).eval(), torch.randn(2, 3, *SIZE)
+def test_traced_graph_gives_the_same(tiny: Variant) -> None:
+    net, images = _net(tiny).eval(), torch.randn(2, 3, *SIZE)
     graph = torch.jit.trace(net, images, check_trace=False)
     other = torch.randn_like(images)  # nothing of the first images may have stayed
     _assert_equal(graph(other), net(other), rtol=1e-4, atol=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -90,10 +91,11 @@ def golden_state(golden_layout: Callable[[str], dict[str, list[int]]]) -> Callab
 
     from .golden import weights
 
+    @functools.lru_cache(maxsize=2)
     def load(name: str) -> dict[str, torch.Tensor]:
         return {key: torch.as_tensor(value) for key, value in weights.checkpoint(golden_layout(name)).items()}
 
-    return load
+    return lambda name: dict(load(name))
 
 
 @pytest.fixture(scope='session')

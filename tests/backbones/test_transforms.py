@@ -64,7 +64,7 @@ def test_second_derivatives_of_attention(kind: str, chunk: int | None) -> None:
     }
     attention = randomise(make[kind]()).double().eval()
     parameters = dict(attention.named_parameters())
-    x = torch.randn(1, 3, 4, 4) if kind == 'token' else torch.randn(1, 4, 3, 4)
+    x = torch.randn(1, 2, 3, 4) if kind == 'token' else torch.randn(1, 4, 2, 3)
     inputs = (x.double().requires_grad_(), *parameters.values())
 
     def call(x: Tensor, *values: Tensor) -> Tensor:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 
 from effformer_dense.variants import ALL_VARIANTS, Variant
 
-from .golden import weights
-from .helpers import GOLDEN, SHARED, variant_id
+from .helpers import GOLDEN, SHARED, TINY_V1, TINY_V2, variant_id
+
+if TYPE_CHECKING:
+    import torch
+
+# torch and MMEngine are imported where they are used: pytest-xdist's first process reads this file and runs no test.
 
 
 def pytest_configure() -> None:
     """Under pytest-xdist every worker computes on one core, and so do the processes that its tests start."""
     if 'PYTEST_XDIST_WORKER' in os.environ:
+        import torch
+
         torch.set_num_threads(1)
         os.environ['OMP_NUM_THREADS'] = '1'
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: MMEngine collects garbage once per data set, and would look through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 #: Of each generation some that every test can afford; for the larger ones a test takes seconds.
@@ -37,6 +49,12 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return request.param
 
 
+@pytest.fixture(params=[TINY_V1, TINY_V2], ids=variant_id)
+def tiny(request: pytest.FixtureRequest) -> Variant:
+    """A thin network of each generation, for what does not depend on size."""
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def _clean_slate() -> None:
     """Same random numbers, and no scope or visualizer left over from another test's run.
@@ -44,6 +62,10 @@ def _clean_slate() -> None:
     Stock configs all name their visualizer "visualizer": a second run would get the first one's, and write to its
     folder.
     """
+    import torch
+    from mmengine.registry import DefaultScope
+    from mmengine.visualization import Visualizer
+
     torch.manual_seed(0)
     DefaultScope._instance_dict.clear()
     for cls in (Visualizer, *_descendants(Visualizer)):
@@ -65,11 +87,15 @@ def golden_layout() -> Callable[[str], dict[str, list[int]]]:
 @pytest.fixture(scope='session')
 def golden_state(golden_layout: Callable[[str], dict[str, list[int]]]) -> Callable[[str], dict[str, torch.Tensor]]:
     """Name of a layout to its checkpoint."""
+    import torch
 
+    from .golden import weights
+
+    @functools.lru_cache(maxsize=2)
     def load(name: str) -> dict[str, torch.Tensor]:
         return {key: torch.as_tensor(value) for key, value in weights.checkpoint(golden_layout(name)).items()}
 
-    return load
+    return lambda name: dict(load(name))
 
 
 @pytest.fixture(scope='session')

@@ -60,6 +60,11 @@ def data(here: Path) -> Path:
     return here / 'data'
 
 
+def _read(name: str) -> Config:
+    """A config; its copies in logs and work dirs are not laid out anew, which takes a second each."""
+    return Config.fromfile(CONFIGS / name, format_python_code=False)
+
+
 def _smaller(cfg: Config) -> Config:
     """The same with pictures of 64 px in testing, for time's sake."""
     for step in cfg.test_dataloader.dataset.pipeline:
@@ -86,7 +91,7 @@ def test_there_are_configs_of_both_kinds_and_legacy_ones() -> None:
 @pytest.mark.parametrize('name', _params(STOCK))
 def test_a_runner_has_model_data_and_metrics(name: str, data: Path) -> None:
     """What mmdet's and mmsegmentation's tools/train.py and tools/test.py do with a config."""
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = _read(name)
     cfg.work_dir = str(data.parent / 'work')
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].update(num_workers=0, persistent_workers=False)
@@ -105,7 +110,7 @@ def test_a_runner_has_model_data_and_metrics(name: str, data: Path) -> None:
 
 @pytest.mark.parametrize('name', DEMOS)
 def test_a_runner_trains_and_tests_the_demos(name: str, here: Path) -> None:
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = _read(name)
     cfg.work_dir = str(here / 'work')
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
     cfg.param_scheduler = []
@@ -126,9 +131,9 @@ def test_mmdets_inference(name: str, here: Path) -> None:
     from mmdet.apis import DetInferencer, inference_detector, init_detector
 
     image = np.random.default_rng(0).integers(0, 256, (48, 75, 3), dtype=np.uint8)
-    detector = init_detector(_smaller(Config.fromfile(CONFIGS / name)), None, palette='random', device='cpu')
+    detector = init_detector(_smaller(_read(name)), None, palette='random', device='cpu')
     assert inference_detector(detector, image).pred_instances.masks.shape[1:] == (48, 75)
-    inferencer = DetInferencer(_smaller(Config.fromfile(CONFIGS / name)), device='cpu', show_progress=False)
+    inferencer = DetInferencer(_smaller(_read(name)), device='cpu', show_progress=False)
     (prediction,) = inferencer(image, return_datasamples=True)['predictions']
     assert prediction.pred_instances.masks.shape[1:] == (48, 75)
     assert list(here.iterdir()) == []
@@ -139,9 +144,9 @@ def test_mmsegs_inference(name: str, here: Path) -> None:
     from mmseg.apis import MMSegInferencer, inference_model, init_model
 
     image = np.random.default_rng(0).integers(0, 256, (48, 75, 3), dtype=np.uint8)
-    segmentor = init_model(_smaller(Config.fromfile(CONFIGS / name)), device='cpu')
+    segmentor = init_model(_smaller(_read(name)), device='cpu')
     assert inference_model(segmentor, image).pred_sem_seg.data.shape == (1, 48, 75)
-    inferencer = MMSegInferencer(_smaller(Config.fromfile(CONFIGS / name)), device='cpu', show_progress=False)
+    inferencer = MMSegInferencer(_smaller(_read(name)), device='cpu', show_progress=False)
     assert inferencer(image, return_datasamples=True).pred_sem_seg.data.shape == (1, 48, 75)
     assert inferencer(image)['predictions'].shape == (48, 75)
     assert list(here.iterdir()) == []

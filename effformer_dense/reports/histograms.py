@@ -52,8 +52,8 @@ def _plot_classes(axes: Axes, surveys: Mapping[str, Survey]) -> None:
     for text in axes.get_yticklabels():
         text.set_parse_math(False)  # a name is no formula
     axes.invert_yaxis()
-    counts = first.counts[first.counts > 0]
-    if len(counts) and counts.max() > 100 * counts.min():
+    present = first.counts[first.counts > 0]
+    if len(present) and present.max() > 100 * present.min():
         axes.set_xscale('symlog')
     hidden = len(first.classes) - len(order)
     axes.set_title(f'{first.unit} per class' + (f' (and {hidden} classes more)' if hidden else ''))

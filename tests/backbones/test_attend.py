@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from effformer_dense.backbones.attend import _ChunkedAttention, attend, attend_whole
 from effformer_dense.backbones.chunked import Operands, equal_parts
 from effformer_dense.backbones.relpos import BiasValues, bias_values
-from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from effformer_dense.variants import Variant
 from tests.helpers import build, randomise
 
 HEADS, KEY_DIM, VALUE_DIM = 4, 3, 5
@@ -55,7 +55,7 @@ def test_chunks_equal_the_whole(
 
 @pytest.mark.parametrize('chunk', [1, 5, 24])
 @pytest.mark.parametrize('talking', [False, True])
-@pytest.mark.parametrize(('size', 'stride'), [((3, 4), 1), ((4, 3), 2)])
+@pytest.mark.parametrize(('size', 'stride'), [((2, 3), 1), ((4, 3), 2)])
 @pytest.mark.parametrize('mode', ['bilinear', 'matrix'])
 def test_gradients_are_right(size: tuple[int, int], stride: int, talking: bool, mode: str, chunk: int) -> None:
     tensors, mixes = _operands(size, stride, 2, mode, talking, dtype=torch.float64, requires_grad=True)
@@ -101,11 +101,10 @@ def test_nothing_of_size_queries_by_keys_is_held(train: bool) -> None:
     assert largest.numel == 40 * 1600 * HEADS, 'the scores of one chunk of 40 queries'
 
 
-@pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
 @pytest.mark.parametrize('mode', ['bicubic', 'matrix'])
-def test_chunk_argument_changes_no_feature_and_no_gradient(row: Variant, mode: str) -> None:
-    whole = randomise(build(row, bias_resize=mode, attention_chunk=10**6, norm_eval=True, drop_path_rate=0.0)).train()
-    parts = build(row, bias_resize=mode, attention_chunk=5, norm_eval=True, drop_path_rate=0.0).train()
+def test_chunk_argument_changes_no_feature_and_no_gradient(tiny: Variant, mode: str) -> None:
+    whole = randomise(build(tiny, bias_resize=mode, attention_chunk=10**6, norm_eval=True, drop_path_rate=0.0)).train()
+    parts = build(tiny, bias_resize=mode, attention_chunk=5, norm_eval=True, drop_path_rate=0.0).train()
     parts.load_state_dict(whole.state_dict())
     images = torch.randn(2, 3, 97, 131)
     for net in (whole.double(), parts.double()):
@@ -138,9 +137,8 @@ def test_half_precision_operands_give_half_precision_and_right_gradients(
         assert (a.grad.float() - b.grad).abs().max() < tolerance * b.grad.abs().max()
 
 
-@pytest.mark.parametrize('row', [V1_VARIANTS['l1'], V2_VARIANTS['s0']], ids=['v1_l1', 'v2_s0'])
-def test_a_training_step_under_autocast(row: Variant) -> None:
-    net = randomise(build(row, attention_chunk=3, drop_path_rate=0.0)).train()
+def test_a_training_step_under_autocast(tiny: Variant) -> None:
+    net = randomise(build(tiny, attention_chunk=3, drop_path_rate=0.0)).train()
     with torch.autocast('cpu', dtype=torch.bfloat16):
         features = net(torch.randn(2, 3, 64, 66))
     sum(feature.float().square().mean() for feature in features).backward()

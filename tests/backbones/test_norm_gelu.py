@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from effformer_dense.backbones import norm_gelu
 from effformer_dense.backbones.layers import ConvNormAct
 from effformer_dense.backbones.norm_gelu import activate, batch_norm_gelu, is_lean
-from effformer_dense.variants import V2_VARIANTS
-from tests.helpers import build, randomise
+from tests.helpers import TINY_V2, build, randomise
 
 
 def _norm(dtype: torch.dtype = torch.float64, **options) -> nn.BatchNorm2d:
@@ -131,7 +130,7 @@ def test_keeps_one_map_less() -> None:
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_backbone_learns_the_same(with_cp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients and running statistics of a whole network, with and without."""
-    net = randomise(build(V2_VARIANTS['s0'], with_cp=with_cp, drop_path_rate=0.0)).double().train()
+    net = randomise(build(TINY_V2, with_cp=with_cp, drop_path_rate=0.0)).double().train()
     other = copy.deepcopy(net)
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
     used = []

@@ -14,17 +14,32 @@ import torch
 
 from effformer_dense.checkpoint import Layout, convert, convert_file, detect_layout, from_native, read_file, to_native
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
-from tests.helpers import PROJECT_ROOT, build, randomise
+from tests.helpers import PROJECT_ROOT, build, randomise, variant_id
 
 TOOL = PROJECT_ROOT / 'tools' / 'convert_checkpoint.py'
 
 
+@pytest.fixture(scope='module')
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], Path]:
+    """A variant to its file in our layout, written once."""
+    folder = tmp_path_factory.mktemp('ours')
+
+    def write(row: Variant) -> Path:
+        path = folder / f'{variant_id(row)}.pth'
+        if not path.is_file():
+            torch.save(randomise(build(row, out_norm=False)).state_dict(), path)
+        return path
+
+    return write
+
+
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('layout', [Layout.TIMM, Layout.OFFICIAL])
-def test_there_and_back_is_exact(layout: Layout, suffix: str, variant: Variant, tmp_path: Path) -> None:
-    state = randomise(build(variant, out_norm=False)).state_dict()
-    torch.save(state, tmp_path / 'ours.pth')
-    there = convert_file(tmp_path / 'ours.pth', tmp_path / f'there{suffix}', layout)
+def test_there_and_back_is_exact(
+    layout: Layout, suffix: str, variant: Variant, ours: Callable[[Variant], Path], tmp_path: Path
+) -> None:
+    state = torch.load(ours(variant), weights_only=True, mmap=True)
+    there = convert_file(ours(variant), tmp_path / f'there{suffix}', layout)
     back = convert_file(tmp_path / f'there{suffix}', tmp_path / f'back{suffix}')
     assert there.variant == back.variant == variant
     assert (there.source, there.target, back.source) == (Layout.NATIVE, layout, layout)

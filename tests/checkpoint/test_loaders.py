@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from effformer_dense.checkpoint import fetch_huggingface, safe_loaders
 from effformer_dense.checkpoint.loaders import fetch_url, register_names
-from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS
-from tests.helpers import build, randomise
+from effformer_dense.variants import V1_VARIANTS
+from tests.helpers import TINY_V2, build, randomise
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_weights_from_a_url(suffix: str, server: str, offline: Path, tmp_path: Path) -> None:
-    state = randomise(build(V2_VARIANTS['s0'])).state_dict()
+    state = randomise(build(TINY_V2)).state_dict()
     path = tmp_path / 'www' / f'weights{suffix}'
     save_file(state, path) if suffix == '.safetensors' else torch.save(state, path)
-    net = build(V2_VARIANTS['s0'], init_cfg=dict(type='Pretrained', checkpoint=f'{server}/weights{suffix}'))
+    net = build(TINY_V2, init_cfg=dict(type='Pretrained', checkpoint=f'{server}/weights{suffix}'))
     net.init_weights()
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in state.items())
     path.unlink()

@@ -47,6 +47,7 @@ print('imported', *sorted({{'mmdet.datasets', 'mmseg.datasets'}} & set(sys.modul
 """
 
 
+@pytest.mark.slow
 def test_importing_the_frameworks_says_nothing_about_onedl() -> None:
     config = str(PROJECT_ROOT / 'configs' / 'maskrcnn_v2_s0_shapes.py')
     command = [sys.executable, '-c', SCRIPT.format(config=config)]

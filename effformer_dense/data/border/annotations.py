@@ -161,7 +161,7 @@ class _Cleaner:
 
     def box(self, row: dict[str, Any], picture: Picture, mask: Mask | None) -> tuple[list[Any] | None, list[Note]]:
         """The box in the decoded picture, or why there is none, and what was done to it."""
-        given = row.get('bbox')
+        given: Any = row.get('bbox')
         written = read_box(given)
         if written is None:
             return self.box_of_mask(given, picture, mask)

@@ -12,11 +12,13 @@ from .boxes import BoxFormat, Meaning, Sample, clip_box, judge_boxes, pixel_box,
 from .categories import Categories
 from .findings import Action, Findings
 from .image_records import Picture, Progress, by_key
-from .masks import Mask, Note, clean_mask, mask_area, mask_box
+from .masks import Mask, Note, clean_mask, mask_area, mask_box, pixel_polygons
 from .numbers import MAX_ID, are_plain, key, number, shown
 
 #: By so many annotations, spread over all, it is judged what boxes mean.
 _JUDGED = 20_000
+#: COCO has 1 % of crowds; of more than this share, a tool may have meant something else.
+_MANY_CROWDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,16 @@ class _Cleaner:
 
     def annotation(self, row: Any, place: int) -> dict[str, Any] | None:
         """The canonical annotation; None if it is dropped."""
-        picture, category, problem = self.references(row)
-        if picture is None or category is None:
-            self.note(Action.DROPPED, row, place, problem)
+        found = self.references(row)
+        if isinstance(found[0], str):
+            self.note(Action.DROPPED, row, place, found)  # type: ignore[arg-type]
             return None
-        mask, mask_note = clean_mask(row.get('segmentation'), picture.width, picture.height, picture.turn)
+        picture, category = found
+        given = row.get('segmentation')
+        if self.meaning.fractions:
+            seen = picture.turn or picture
+            given = pixel_polygons(given, seen.width, seen.height)
+        mask, mask_note = clean_mask(given, picture.width, picture.height, picture.turn)
         box, notes = self.box(row, picture, mask)
         if box is None:
             self.note(Action.DROPPED, row, place, notes[-1])
@@ -133,43 +140,49 @@ class _Cleaner:
         cleaned['segmentation'] = mask or []
         return cleaned
 
-    def references(self, row: Any) -> tuple[Picture | None, int | None, Note]:
+    def references(self, row: Any) -> tuple[Picture, int] | Note:
         """Picture and category of an annotation, or why it has none."""
         if not isinstance(row, dict):
-            return None, None, ('annotation unreadable', shown(row))
+            return 'annotation unreadable', shown(row)
         image_id, category_id = row.get('image_id'), row.get('category_id')
         picture = self.pictures.get(key(image_id))  # type: ignore[arg-type]
         if picture is None:
-            return None, None, ('no such picture', f'image_id {shown(image_id)} is that of no picture')
+            return 'no such picture', f'image_id {shown(image_id)} is that of no picture'
         its_key = key(category_id)
         category = self.categories.ids.get(its_key)  # type: ignore[arg-type]
-        if category is None and its_key in self.categories.left_out:
-            name = self.categories.left_out[its_key]  # type: ignore[index]
-            return picture, None, ('class not wanted', f'{name!r} is none of the classes')
+        if category is None:
+            name = self.categories.left_out.get(its_key)  # type: ignore[arg-type]
+            if name is not None:
+                return 'class not wanted', f'{name!r} is none of the classes'
+            return 'no such category', f'category_id {shown(category_id)} is that of no category'
         if type(image_id) is not int or type(category_id) is not int:
             self.filled['ids as text', 'refer to picture or category by text or a fraction'] += 1
-        return picture, category, ('no such category', f'category_id {shown(category_id)} is that of no category')
+        return picture, category
 
     def box(self, row: dict[str, Any], picture: Picture, mask: Mask | None) -> tuple[list[Any] | None, list[Note]]:
         """The box in the decoded picture, or why there is none, and what was done to it."""
-        given = row.get('bbox')
-        box = read_box(given)
-        if box is None:
-            if mask is None:
-                return None, [('box not of numbers', f'bbox {shown(given)}, and no mask to take it from')]
-            around, note = clip_box(mask_box(mask, picture.width, picture.height), picture.width, picture.height)
-            return around, [('no box', f'bbox {shown(given)}, now the box around its mask')] if around else [
-                note or ('', '')
-            ]
-        if type(given) is list and not are_plain(given):
+        given: Any = row.get('bbox')
+        written = read_box(given)
+        if written is None:
+            return self.box_of_mask(given, picture, mask)
+        if written is not given:
             self.filled['numbers as text', 'have a box of text'] += 1
         seen = picture.turn or picture
-        box = pixel_box(box, self.meaning, seen.width, seen.height)
+        box = pixel_box(written, self.meaning, seen.width, seen.height)
         box, rotated = upright_box(box, row.get('attributes'))
         if picture.turn is not None:
             box = picture.turn.box(box)
         inside, note = clip_box(box, picture.width, picture.height)
         return inside, [one for one in (rotated, note) if one is not None]
+
+    def box_of_mask(self, given: Any, picture: Picture, mask: Mask | None) -> tuple[list[Any] | None, list[Note]]:
+        """The same where the file has no box of numbers."""
+        if mask is None:
+            return None, [('box not of numbers', f'bbox {shown(given)}, and no mask to take it from')]
+        around, note = clip_box(mask_box(mask, picture.width, picture.height), picture.width, picture.height)
+        if around is None:
+            return None, [note] if note else []
+        return around, [('no box', f'bbox {shown(given)}, now the box around its mask')]
 
     def crowd(self, row: dict[str, Any]) -> int:
         """1 for what is to be ignored. mmdet and COCOeval agree on ``iscrowd``, and not on ``ignore``."""
@@ -230,7 +243,11 @@ def _number(rows: list[dict[str, Any]], file: str, findings: Findings) -> None:
 
 
 def _check_trainable(rows: list[dict[str, Any]], total: int, file: str, findings: Findings) -> None:
-    if any(not row['iscrowd'] for row in rows):
+    crowds = sum(row['iscrowd'] for row in rows)
+    if crowds < len(rows):
+        if crowds > _MANY_CROWDS * len(rows):
+            reason = f'{crowds:,} of {len(rows):,} objects are; nothing is learned from them. supervision marks so'
+            findings.add(Action.DOUBTFUL, 'many crowds', file, 'annotations', f'{reason} what has holes or parts')
         return
     if rows:
         raise UserError(

@@ -98,6 +98,8 @@ def _is_near(extent: tuple[float, ...], corners: tuple[float, ...]) -> bool:
 
 def pixel_box(box: list[int | float], meaning: Meaning, width: int, height: int) -> list[int | float]:
     """A file's four numbers as left, top, width, height in pixels."""
+    if not (meaning.fractions or meaning.corners):
+        return box
     x, y, third, fourth = box
     if meaning.fractions:
         x, y, third, fourth = x * width, y * height, third * width, fourth * height
@@ -106,7 +108,9 @@ def pixel_box(box: list[int | float], meaning: Meaning, width: int, height: int)
 
 def upright_box(box: list[int | float], attributes: Any) -> tuple[list[int | float], Note | None]:
     """The box around a rotated rectangle, which CVAT writes as it was before it was rotated."""
-    angle = number(attributes.get('rotation')) if isinstance(attributes, dict) else None
+    if not isinstance(attributes, dict):
+        return box, None
+    angle = number(attributes.get('rotation'))
     if not angle or angle % 180 == 0:
         return box, None
     x, y, width, height = box

@@ -14,6 +14,9 @@ from .numbers import key, shown
 #: Names that tools give to what is no class; such a category is left out if no object has it.
 _NO_CLASS = frozenset(('_background_', '__ignore__', '__background__', 'background'))
 
+#: Kind of the one finding that mmdet and pycocotools do as well without: ids 1 to 90 of COCO's 80 classes, say.
+CATEGORY_IDS = 'category ids'
+
 Key = int | str
 
 
@@ -72,11 +75,19 @@ def clean_categories(
         {'id': number[name], 'name': name} | ({'supercategory': parents[name]} if name in parents else {})
         for name in wanted
     ]
-    moved = any(row.key != number.get(row.name, row.key) for row in found)
-    if moved or any(isinstance(row, dict) and isinstance(row.get('id'), str) for row in rows):
-        reason = f'numbered from 1 in the order of the classes: {", ".join(wanted[:5])}{", ..." * (len(wanted) > 5)}'
-        findings.add(Action.REPAIRED, 'category ids', file, 'categories', reason)
+    if [name for name in names if name in number] != [name for name in wanted if name in names]:
+        findings.add(Action.REPAIRED, 'category order', file, 'categories', f'now that of the classes: {_some(wanted)}')
+    elif any(row.key != number.get(row.name, row.key) for row in found) or _has_text_ids(rows):
+        findings.add(Action.REPAIRED, CATEGORY_IDS, file, 'categories', f'numbered from 1: {_some(wanted)}')
     return Categories(canonical, ids, left_out)
+
+
+def _some(names: list[str]) -> str:
+    return f'{", ".join(names[:5])}{", ..." * (len(names) > 5)}'
+
+
+def _has_text_ids(rows: list[Any]) -> bool:
+    return any(isinstance(row, dict) and isinstance(row.get('id'), str) for row in rows)
 
 
 def _lookup(found: list[_Row], number: dict[str, int]) -> tuple[dict[Key, int], dict[Key, str]]:

@@ -14,7 +14,7 @@ from .findings import Findings
 from .headers import MAX_PIXELS
 from .image_records import ImageOptions, Progress, clean_images
 from .picture_folder import PictureFolder
-from .tables import check_tables
+from .tables import check_tables, paused_collector
 
 __all__ = ['MaskCount', 'clean_coco', 'count_masks']
 
@@ -63,16 +63,12 @@ def clean_coco(
     """
     table = check_tables(table, file)
     folder = None if pictures is None else PictureFolder(pictures, outside_root)
-    kept = clean_images(table['images'], file, folder, findings, ImageOptions(opened, max_pixels, progress))
-    categories = clean_categories(table['categories'], table['annotations'], classes, file, findings)
-    annotations = clean_annotations(
-        table['annotations'],
-        kept,
-        categories,
-        file,
-        findings,
-        AnnotationOptions(box_format, masks_from_boxes, progress),
-    )
+    image_options = ImageOptions(opened, max_pixels, progress)
+    options = AnnotationOptions(box_format, masks_from_boxes, progress)
+    with paused_collector():
+        kept = clean_images(table['images'], file, folder, findings, image_options)
+        categories = clean_categories(table['categories'], table['annotations'], classes, file, findings)
+        annotations = clean_annotations(table['annotations'], kept, categories, file, findings, options)
     return {
         'info': {},
         'licenses': [],

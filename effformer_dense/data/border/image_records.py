@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
@@ -282,7 +282,8 @@ def by_key(pictures: list[Picture]) -> dict[Key, Picture]:
             found.setdefault(its_key, picture)
     named: dict[str, list[Picture]] = {}
     for picture in pictures:
-        for name in {*picture.names, PurePosixPath(picture.file_name).name, PurePosixPath(picture.file_name).stem}:
+        last = picture.file_name.rpartition('/')[2]
+        for name in {*picture.names, last, last.rpartition('.')[0]}:
             named.setdefault(name, []).append(picture)
     for name, those in named.items():
         name_key = key(name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from math import isfinite
 from operator import mul
 from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from .numbers import are_plain, numbers, shown
+from .numbers import are_plain, are_typed, numbers, shown
 from .orientation import Turn
 from .run_lengths import box_of_runs, joined, read_runs
 
@@ -48,14 +49,25 @@ def clean_mask(value: Any, width: int, height: int, turn: Turn | None = None) ->
     return _clean_polygons(value, width, height, turn)
 
 
+def pixel_polygons(value: Any, width: int, height: int) -> Any:
+    """``segmentation`` in pixels, where its polygons are fractions of the picture; anything else as it is."""
+    parts = _parts(value)[0] if isinstance(value, list) and value else []
+    if not parts or not all(isinstance(part, list) and are_plain(part) for part in parts):
+        return value
+    if any(part and (min(part) < 0 or max(part) > 1) for part in parts):
+        return value
+    return [[n * (height if place % 2 else width) for place, n in enumerate(part)] for part in parts]
+
+
 def _is_clean(polygon: Any, width: int, height: int) -> bool:
-    """The usual case, decided quickly."""
-    if type(polygon) is not list or len(polygon) < 6 or len(polygon) % 2 or not are_plain(polygon):
+    """The usual case, decided by few passes that run in C: COCO has 40 million coordinates."""
+    if type(polygon) is not list or len(polygon) < 6 or len(polygon) % 2 or not are_typed(polygon):
         return False
     across, down = polygon[::2], polygon[1::2]
     if not (min(across) >= 0 and min(down) >= 0 and max(across) <= width and max(down) <= height):
         return False
-    return _area(across, down) >= _SMALL_PX2 or _draws(polygon, width, height)
+    area = _area(across, down)  # NaN hides from min and max, and shows here
+    return area >= _SMALL_PX2 or (isfinite(area) and _draws(polygon, width, height))
 
 
 def _area(across: Polygon, down: Polygon) -> float:

@@ -153,6 +153,7 @@ def first(**fields: Any) -> Callable[[Table], None]:
 
 
 NAN, HUGE = math.nan, 10**400
+POLYGON, SIZES = [16, 12, 32, 12, 32, 24, 16, 24], [WIDTH, HEIGHT] * 4
 # Name: what the file has; what the canonical table has; findings.
 CASES: dict[str, tuple[Callable[[Table], None], Callable[[Table], None], dict[tuple[Action, str], int]]] = {
     'canonical': (same, same, {}),
@@ -258,7 +259,7 @@ CASES: dict[str, tuple[Callable[[Table], None], Callable[[Table], None], dict[tu
     'ignore, which only mmdet knows': (
         put('annotations.0.ignore', 1),
         first(iscrowd=1),
-        {(REPAIRED, 'ignore'): 1},
+        {(REPAIRED, 'ignore'): 1, (DOUBTFUL, 'many crowds'): 1},
     ),
     # Masks
     'no segmentation': (
@@ -379,6 +380,16 @@ CASES: dict[str, tuple[Callable[[Table], None], Callable[[Table], None], dict[tu
         put('annotations.2', {**table()['annotations'][2], 'bbox': [6.5, 0, 20, 27.5], 'area': 550}),
         {(REPAIRED, 'box partly outside'): 1, (REPAIRED, 'box rotated'): 1},
     ),
+    'boxes and polygons as fractions': (
+        all_of(fractions, put('annotations.0.segmentation', [[n / s for n, s in zip(POLYGON, SIZES, strict=True)]])),
+        first(segmentation=[[float(n) for n in POLYGON]], area=192),
+        {(REPAIRED, 'boxes as fractions'): 3, (REPAIRED, 'no area'): 3},
+    ),
+    'supervision: objects of several parts are crowds': (
+        put('annotations.0.iscrowd', 1),
+        first(iscrowd=1),
+        {(DOUBTFUL, 'many crowds'): 1},
+    ),
     # File names
     'backslashes': (
         put('images.1.file_name', 'sub\\b.png'),
@@ -464,7 +475,8 @@ def test_refused(pictures: Path, name: str) -> None:
 
 
 def test_classes_set_the_order_by_name(pictures: Path) -> None:
-    cleaned, _ = clean(table(), pictures, classes=['dog', 'cat'])
+    cleaned, findings = clean(table(), pictures, classes=['dog', 'cat'])
+    assert kinds(findings, REPAIRED) == {'category order': 1}
     assert cleaned['categories'] == [{'id': 1, 'name': 'dog'}, {'id': 2, 'name': 'cat'}]
     assert [row['category_id'] for row in cleaned['annotations']] == [2, 1, 1]
 

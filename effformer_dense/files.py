@@ -55,6 +55,30 @@ def nearest_existing(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.exists())
 
 
+def check_output_file(path: Path) -> None:
+    """A file can be written, in a folder that may have to be made.
+
+    Raises:
+        UserError: a folder is in its place, a file in the place of its folder, or it is not ours to write.
+    """
+    if path.is_dir():
+        raise UserError(f'{path} is a folder; the name of a file is expected.')
+    check_output_dir(path.parent)
+
+
+def make_output_dir(path: Path) -> None:
+    """Make a folder for results, before the work that they take.
+
+    Raises:
+        UserError: see :func:`check_output_dir`, or the file system refuses.
+    """
+    check_output_dir(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'{path} cannot be made: {error.strerror}. Name another place for the results.') from error
+
+
 def check_output_dir(path: Path) -> None:
     """A folder can be made and written to.
 

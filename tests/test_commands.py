@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from effformer_dense.benchmark import report
+from effformer_dense.benchmark.cases import Case
 from effformer_dense.commands import cli
 from effformer_dense.config import home
 from effformer_dense.config.load import load_config
 from effformer_dense.engine import infer as infer_module
 from effformer_dense.engine import runner
 from effformer_dense.errors import UserError
+from effformer_dense.files import make_output_dir
 from effformer_dense.invocation import command
 from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions
 from tests.helpers import PROJECT_ROOT
@@ -89,6 +92,18 @@ def test_test_and_infer(calls: list[tuple]) -> None:
         ('prepare-data cocoa', 'cocoa'),
         ('eval-ade20k a b --first-class 1 0 1', '--first-class takes one number, or two; got 3'),
         ('convert a b --to keras', 'keras'),
+        ('train c.py --cfg-options', '--cfg-options takes one value or more, separated by spaces; got none'),
+        ('train --cfg-options --amp', '--cfg-options takes one value or more'),
+        ('train --cfg-options=', 'The value after --cfg-options is empty'),
+        ('train --work-dir=', 'The value after --work-dir is empty: give one, or leave it out'),
+        ('train --local-rank -1', '--local-rank -1 is negative'),
+        ('eval-ade20k a b --first-class', '--first-class takes one value or more'),
+        ('benchmark v2_s0 --sizes --modes eager', '--sizes takes one value or more'),
+        ('benchmark v2_s0 --sizes 64x', "--sizes takes SIDE or HEIGHTxWIDTH in px, such as 512 or 800x1344; got '64x'"),
+        ('benchmark v2_s0 --sizes -5', "such as 512 or 800x1344; got '-5'"),
+        ('benchmark v2_s0 --sizes 99999999', 'to 65,535 px; got 99999999x99999999'),
+        ('benchmark v2_s0 --device gpu', "--device must be cpu, cuda, cuda:NUMBER or mps; got 'gpu'"),
+        ('benchmark v2_s0 --threads 99999', '--threads 99999 is more than the'),
     ],
 )
 def test_wrong_options_are_told_with_status_2(line: str, message: str, capsys: pytest.CaptureFixture) -> None:
@@ -98,6 +113,64 @@ def test_wrong_options_are_told_with_status_2(line: str, message: str, capsys: p
     assert stop.value.code == 2
     told = ' '.join(capsys.readouterr().err.replace('│', ' ').split())
     assert message in told and 'Traceback' not in told
+
+
+@pytest.mark.parametrize(
+    'line', [['train', ''], ['infer', 'c.py', '', 'pics'], ['eval-ade20k', 'a', 'b', '--out-dir', '']]
+)
+def test_empty_paths_do_not_mean_the_current_folder(line: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(line[0], line[1:])
+    assert stop.value.code == 2 and 'is empty: give one, or leave it out' in capsys.readouterr().err
+
+
+def test_the_backbone_may_be_at_the_top(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main('convert', [str(tmp_path / 'gone.pth'), str(tmp_path / 'out.pth'), '--prefix', ''])
+    assert 'gone.pth is no file' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('destination', 'message'),
+    [
+        ('folder.pth', 'folder.pth is a folder; the name of a file is expected'),
+        ('file/out.pth', 'file is a file. Name another place for the results'),
+        ('out', 'out has no ending: .pth or .safetensors says what is to be written'),
+    ],
+)
+def test_a_destination_that_cannot_be_written(
+    destination: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / 'folder.pth').mkdir()
+    (tmp_path / 'file').touch()
+    with pytest.raises(SystemExit):
+        cli.main('convert', [str(tmp_path / 'gone.pth'), str(tmp_path / destination)])
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_system_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, 'Read-only file system')
+
+    monkeypatch.setattr(Path, 'mkdir', refuse)
+    with pytest.raises(UserError, match=r'new cannot be made: Read-only file system\. Name another place'):
+        make_output_dir(tmp_path / 'new')
+
+
+def test_a_case_that_takes_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pool:
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def submit(self, *_: object) -> None:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(report, 'ProcessPoolExecutor', lambda *_, **__: Pool())
+    with pytest.raises(UserError, match=r'v2_s0 eager at 1x64x64 takes more memory than there is: .*Choose smaller'):
+        report._measure_apart(Case('v2_s0', 64, 64))
 
 
 def test_faults_of_the_program_keep_their_traceback(calls: list[tuple], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import choice_error
 
 TABLE_MODES = ('bicubic', 'bilinear')
 RESIZE_MODES = (*TABLE_MODES, 'matrix')
@@ -255,7 +255,7 @@ def no_autocast(like: Tensor) -> AbstractContextManager:
 
 def _check_mode(mode: str) -> None:
     if mode not in TABLE_MODES:
-        raise UserError(f'mode must be one of {", ".join(TABLE_MODES)}; got {mode!r}.')
+        raise choice_error('mode', mode, TABLE_MODES)
 
 
 def _absolute_offsets(length: int, stride: int, device: torch.device | None) -> Tensor:

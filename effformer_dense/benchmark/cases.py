@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,14 @@ import torch
 from ..config.home import find_config
 from ..errors import UserError, choice_error
 from ..invocation import command
-from ..variants import ALL_VARIANTS, Variant
+from ..preflight.device import check_device
+from ..variants import ALL_VARIANTS, MIN_SIDE_PX, Variant
 
 MODES = ('eager', 'fused', 'compiled', 'fused+compiled')
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 TIMM_SIDE_PX = 224
+#: What a JPEG can have.
+MAX_SIDE_PX = 65_535
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def make_cases(
     models, sizes, modes = list(models), list(sizes), list(modes)
     for model in models:
         _check_model(model)
-    _check_device(str(options.get('device', 'cpu')))
+    check_device(str(options.get('device', 'cpu')))
+    _check_threads(options.get('threads'))
     if options.get('train') and any(mode.startswith('fused') for mode in modes):
         raise UserError('--train measures training, and fused models are not for training: use --modes eager compiled.')
     if options.get('train') and any(map(is_config, models)):
@@ -129,9 +134,9 @@ def make_cases(
         )
     if options.get('with_cp') and not options.get('train'):
         raise UserError('--with-cp recomputes blocks in the backward pass: it needs --train.')
-    too_small = [size for size in sizes if min(size) < 32]
-    if too_small:
-        raise UserError(f'Both sides must be at least 32 px; got {too_small[0][0]}x{too_small[0][1]}.')
+    for height, width in sizes:
+        if not MIN_SIDE_PX <= min(height, width) <= max(height, width) <= MAX_SIDE_PX:
+            raise UserError(f'Both sides must be {MIN_SIDE_PX} to {MAX_SIDE_PX:,} px; got {height}x{width}.')
     cases = []
     for model in models:
         for size in sizes:
@@ -143,16 +148,15 @@ def make_cases(
     return cases
 
 
+def _check_threads(threads: int | None) -> None:
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UserError(f'--threads {threads} is more than the {cores} cores of this machine.')
+
+
 def _check_model(model: str) -> None:
     if is_config(model):
         if find_config(model) is None:
             raise UserError(f'Config {model} is not there.')
     elif model not in variant_names():
         raise choice_error('model', model, [*variant_names(), 'a config (.py)'])
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f'--device {device} cannot be used: {str(error).splitlines()[0]}') from error

@@ -6,10 +6,12 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ..files import check_output_dir, write_atomically, write_text
+from ..errors import UserError
+from ..files import make_output_dir, write_atomically, write_text
 from ..version import __version__
 from .cases import Case, Measurement
 from .measure import measure
@@ -28,9 +31,9 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
     """Measure all cases, each in a fresh process; show progress and a table, write ``benchmark.json`` and ``.png``.
 
     Raises:
-        UserError: ``out_dir`` cannot be written.
+        UserError: ``out_dir`` cannot be written, or a case takes more memory than there is.
     """
-    check_output_dir(out_dir)
+    make_output_dir(out_dir)
     console = Console(width=None if os.isatty(1) else 160)
     done: list[Measurement] = []
     with Progress(console=console, transient=True) as progress:
@@ -38,9 +41,7 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
         for case in cases:
             progress.update(task, description=f'{case.label} {case.mode} {case.height}x{case.width}')
             # A process each: peaks of memory, compiled code and allocator state of one case are not the next one's.
-            spawn = multiprocessing.get_context('spawn')
-            with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
-                done.append(pool.submit(measure, case).result())
+            done.append(_measure_apart(case))
             _write(done, out_dir)  # what is measured is kept, should a later case fail
             progress.advance(task)
     console.print(_table(done))
@@ -48,6 +49,21 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
         if measurement.parts_ms:
             console.print(_parts(measurement))
     return done
+
+
+def _measure_apart(case: Case) -> Measurement:
+    """Measure in a new process."""
+    spawn = multiprocessing.get_context('spawn')
+    try:
+        with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
+            return pool.submit(measure, case).result()
+    except (BrokenProcessPool, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search('(?i)memory|storage size|abruptly', str(error)):
+            raise
+        raise UserError(
+            f'{case.label} {case.mode} at {case.batch}x{case.height}x{case.width} takes more memory than there is: '
+            f'{str(error).splitlines()[0]} Choose smaller --sizes or --batch.'
+        ) from error
 
 
 def _end_with_parent() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..backbones.efficientformer_v1 import EfficientFormerV1
 from ..backbones.efficientformer_v2 import EfficientFormerV2
 from ..errors import UserError, choice_error
-from ..files import write_atomically
+from ..files import check_output_file, make_output_dir, write_atomically
 from ..variants import Variant
 from .layouts import Layout, Naming, detect_naming, from_native_with_rest, identify_variant, naming_of, to_native
 from .layouts.timm import fresh_norm
@@ -71,10 +71,13 @@ def convert_file(
 
     Raises:
         UserError, MissingFileError: see :func:`.read.read_file` and :func:`convert`; a ``destination`` of another
-            type, or that is ``source``.
+            type, that cannot be written, or that is ``source``.
     """
+    if not destination.suffix:
+        raise UserError(f'{destination} has no ending: {" or ".join(SUFFIXES)} says what is to be written.')
     if destination.suffix not in SUFFIXES:
-        raise choice_error('Ending of the converted file', destination.suffix or destination.name, SUFFIXES)
+        raise choice_error('Ending of the converted file', destination.suffix, SUFFIXES)
+    check_output_file(destination)
     if destination.exists() and destination.samefile(source):
         raise UserError(f'{destination} is the file to convert: write to another one.')
     content = read_file(source, trust=trust)
@@ -84,7 +87,7 @@ def convert_file(
         conversion = convert(content, target, prefix)
     except ValueError as error:
         raise UserError(f'{source}: {error}') from error
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_output_dir(destination.parent)
     write_atomically(destination, lambda scratch: _save(conversion, scratch, destination.suffix))
     return conversion
 

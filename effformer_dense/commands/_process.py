@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..errors import UserError
+
 
 def keep_memory_on_cpu() -> None:
     """Without a GPU the process keeps what it frees, which makes large inputs faster (docs/performance.md)."""
@@ -16,6 +18,12 @@ def keep_memory_on_cpu() -> None:
 
 
 def adopt_local_rank(local_rank: int | None) -> None:
-    """Put the rank that the older of torch's launchers gives as an option where the newer one has it."""
+    """Put the rank that the older of torch's launchers gives as an option where the newer one has it.
+
+    Raises:
+        UserError: it is negative.
+    """
     if local_rank is not None:
+        if local_rank < 0:
+            raise UserError(f'--local-rank {local_rank} is negative. torchrun gives it; leave it out by hand.')
         os.environ.setdefault('LOCAL_RANK', str(local_rank))

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
 
 from ..errors import UserError
 from ..options import BenchmarkOptions
 
 
 def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition('x')
-    return int(height), int(width or height)
-
-
-_Size = Annotated[
-    tuple[int, int],
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar='SIDE|HEIGHTxWIDTH',
-        instance_from_str=lambda values: _size(values[0]),
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda size: ['x'.join(map(str, size))],
-    ),
-]
+    """'800x1344' to (height, width), '512' to a square."""
+    match = re.fullmatch(r'(\d+)(?:x(\d+))?', text)
+    if match is None:
+        raise UserError(f'--sizes takes SIDE or HEIGHTxWIDTH in px, such as 512 or 800x1344; got {text!r}.')
+    return int(match[1]), int(match[2] or match[1])
 
 
 def benchmark(
     models: tyro.conf.Positional[tuple[str, ...]],
     measuring: BenchmarkOptions,
-    sizes: tuple[_Size, ...] = ((800, 1344),),
+    sizes: Annotated[tuple[str, ...], tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH ...')] = ('800x1344',),
     modes: tuple[Literal['eager', 'fused', 'compiled', 'fused+compiled'], ...] = ('eager',),
     against: Literal['timm'] | None = None,
     system_allocator: bool = False,
@@ -66,5 +57,5 @@ def benchmark(
 
     threads = measuring.threads or os.cpu_count()
     options = {**asdict(measuring), 'threads': threads, 'keep_memory': not system_allocator}
-    run(make_cases(models, sizes, modes, against == 'timm', **options), out_dir)
+    run(make_cases(models, map(_size, sizes), modes, against == 'timm', **options), out_dir)
     print(f'Results: {out_dir / "benchmark.json"}, {out_dir / "benchmark.png"}')

@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import tyro
 
@@ -25,6 +26,11 @@ COMMANDS = {
     'show': 'look at a data set: samples of every class, histograms',
     'benchmark': 'measure time and memory at any input size',
 }
+
+#: Options that take one value or more; tyro takes none as well.
+_MANY = ('--cfg-options', '--sizes', '--modes', '--first-class')
+#: Options whose empty value means something.
+_MAY_BE_EMPTY = ('--prefix',)
 
 _STYLE = (
     tyro.conf.OmitArgPrefixes,
@@ -74,6 +80,7 @@ def main(name: str, arguments: Sequence[str] | None = None) -> None:
 
 def parse_and_call(name: str, arguments: Sequence[str]) -> None:
     """Run a command; its errors come out as they are."""
+    _check_values(arguments)
     identifier = name.replace('-', '_')
     function: Callable[..., None] = getattr(importlib.import_module(f'{__package__}.{identifier}'), identifier)
     description = (inspect.getdoc(function) or '').partition('\nArgs:')[0].replace('COMMAND', command(name))
@@ -84,6 +91,26 @@ def parse_and_call(name: str, arguments: Sequence[str]) -> None:
         args=join_repeated(arguments, '--cfg-options'),
         config=_STYLE,
     )
+
+
+def _check_values(arguments: Sequence[str]) -> None:
+    """Refuse empty arguments, of which a path would be the current folder, and options of many values that have none.
+
+    Raises:
+        UserError: there is one.
+    """
+    for before, argument in pairwise(('', *arguments)):
+        option, equals, value = argument.partition('=')
+        named, empty = (option, not value) if equals and argument.startswith('--') else (before, not argument)
+        if empty and named not in _MAY_BE_EMPTY:
+            where = f' after {named}' if named else ''
+            raise UserError(
+                f'The value{where} is empty: give one, or leave it out. '
+                'A variable of the shell that is not set looks like that.'
+            )
+    for argument, following in pairwise((*arguments, '--')):
+        if argument in _MANY and following.startswith('--'):
+            raise UserError(f'{argument} takes one value or more, separated by spaces; got none.')
 
 
 def join_repeated(arguments: Sequence[str], option: str) -> list[str]:

@@ -34,15 +34,15 @@ def eval_ade20k(
     """
     if len(first_class) > 2:
         raise UserError(f'--first-class takes one number, or two; got {len(first_class)}.')
-    from ..files import check_output_dir
+    from ..files import make_output_dir
     from ..segmentation.folder_scores import ade20k_classes, read_class_names, score_folders
     from ..segmentation.numbering import Numbering
     from ..segmentation.report import score_table, write_scores
 
-    if out_dir:
-        check_output_dir(out_dir)
     names = read_class_names(classes) if classes else ade20k_classes()
     numbering = Numbering(first_class[0], first_class[-1]) if first_class else None
+    if out_dir:
+        make_output_dir(out_dir)
     result = score_folders(predictions, annotations, names, numbering)
     print(score_table(result.scores))
     print('\n'.join(f'{name}: {value:.6f}' for name, value in result.scores.summary().items()))

@@ -34,9 +34,11 @@ def test(config: _Options, evaluation: EvaluationOptions, local_rank: int | None
     keep_memory_on_cpu()
     metrics = evaluate(config, evaluation)
     print('\n'.join(f'{name}: {value:.6f}' for name, value in metrics.items()))
-    written = dict(
-        Checkpoint=evaluation.checkpoint, Pictures=evaluation.show_dir, Labels=evaluation.save_segmentation_maps
-    )
+    written = {
+        'Checkpoint': evaluation.checkpoint,
+        'Pictures': evaluation.show_dir,
+        'Segmentation maps': evaluation.save_segmentation_maps,
+    }
     for what, where in written.items():
         if where:
             print(f'{what}: {where}')

@@ -50,7 +50,7 @@ def load_config(options: ConfigOptions) -> Config:
     cfg = _read(options.config)
     _check_top_level_keys(cfg)
     for key, value in _parse_overrides(options.cfg_options).items():
-        _check_override(cfg, key)
+        _check_override(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, IndexError) as error:
@@ -86,6 +86,8 @@ def _apply_switches(cfg: Config, options: ConfigOptions) -> None:
 def _read(name: Path) -> Config:
     path = find_config(str(name))
     if path is None:
+        if name.is_dir():
+            raise UserError(f'{name} is a folder; a config file is expected, or the name of one of ours.')
         ours = config_names()
         names = [*(str(p) for p in name.parent.glob('*.py')), *ours, *(f'configs/{config}.py' for config in ours)]
         near = difflib.get_close_matches(str(name).removeprefix(PREFIX), names, cutoff=0.5)
@@ -145,8 +147,11 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return parser.parse_args(['--cfg-options', *overrides]).cfg_options if overrides else {}
 
 
-def _check_override(cfg: Config, key: str) -> None:
-    """An override must change something that is read: all but its last part exists, and the first is no variable."""
+def _check_override(cfg: Config, key: str, value: Any) -> None:
+    """An override must change something that is read: all but its last part exists, and the first is no variable.
+
+    What has entries of its own is not replaced by one value; by None it is, which leaves it out.
+    """
     *parents, last = key.split('.')
     first = parents[0] if parents else last
     if first not in (*_known_keys(), *_TTA_KEYS):
@@ -163,6 +168,12 @@ def _check_override(cfg: Config, key: str) -> None:
         if part not in keys:
             raise choice_error(f'Part {depth + 1} of --cfg-options {key}', part, keys)
         node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
+    old = node.get(last) if isinstance(node, (dict, Config)) else None
+    if isinstance(old, dict) and not isinstance(value, dict) and value is not None:
+        raise UserError(
+            f'--cfg-options {key}={value!r} would take the place of all of {key}. Name the entry that is meant: '
+            f'{", ".join(f"{key}.{name}" for name in list(old)[:5])}{", ..." if len(old) > 5 else ""}.'
+        )
 
 
 def _keys(node: Any) -> list[str]:

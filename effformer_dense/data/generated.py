@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from ..errors import UserError, choice_error
+from ..files import check_output_dir
 from .shapes import GENERATOR_VERSION
 
 _MANIFEST = 'shapes.json'
@@ -32,12 +33,21 @@ class ShapesSpec:
     size_px: int = 192
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.splits, Mapping):
+            raise UserError(f'shapes.splits must be a dict such as dict(train=720, val=120); got {self.splits!r}.')
+        values = {'size_px': (self.size_px, 32), 'seed': (self.seed, 0)}
+        values |= {f'splits.{name}': (count, 1) for name, count in self.splits.items()}
+        for name, (value, least) in values.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UserError(f'shapes.{name} must be a whole number of {least} or more; got {value!r}.')
+
     @classmethod
     def from_config(cls, shapes: Mapping[str, Any] | None) -> ShapesSpec:
         """Spec of the ``shapes`` entry of a config.
 
         Raises:
-            UserError: it has a field that does not exist.
+            UserError: it has a field that does not exist, or a value that cannot be.
         """
         known = [field.name for field in fields(cls)]
         for key in shapes or ():
@@ -71,6 +81,7 @@ def ensure_generated(root: Path, spec: ShapesSpec, layout: str, write_split: Spl
     wanted = {'version': GENERATOR_VERSION, 'layout': layout, **asdict(spec)}
     if _manifest(root) == wanted:
         return root
+    check_output_dir(root)
     if root.exists() and _manifest(root) is None and any(root.iterdir()):
         raise UserError(f'{root} is not empty and holds no generated shapes. Name another data_root or move it away.')
     print_log(f'Generating shapes in {root}: {spec.splits}, {spec.size_px} px, seed {spec.seed}', 'current')

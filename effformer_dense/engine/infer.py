@@ -27,8 +27,10 @@ from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
 from ..options import ConfigOptions, InferOptions
 from ..preflight.arguments import check_arguments
+from ..preflight.device import check_device
 from ..preflight.model import check_backbone
 from ..preflight.run import check_parts
+from ..preflight.values import check_values
 from ..tasks import task_of_model
 from .open import open_config
 
@@ -51,7 +53,7 @@ class Predictor:
         fused: bool = False,
         compiled: bool = False,
     ) -> None:
-        self.device = _device(device)
+        self.device = check_device(device)
         model: nn.Module = MODELS.build(cfg.model)
         meta = load_weights(model, checkpoint).get('meta', {})
         self.model: Any = speed_up(revert_sync_batchnorm(model).to(self.device).eval(), fused, compiled)
@@ -83,6 +85,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
             names or colours than classes, or results that cannot be written.
     """
     checkpoint = find_checkpoint(infer_options.checkpoint)
+    check_device(infer_options.device)
     paths = _usable(find_pictures(infer_options.pictures), infer_options.skip_bad)
     targets = _targets(paths)
     _check_out_dir(infer_options.out_dir, targets)
@@ -90,6 +93,7 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     log_stand_in('current')
     check_parts(cfg, ('model', 'test_dataloader'))
     check_arguments(cfg)
+    check_values(cfg)
     check_backbone(cfg.model, with_weights=False)
     predictor = Predictor(cfg, checkpoint, infer_options.device, infer_options.fuse, infer_options.compile)
     writer = task_of_model(cfg.model).writer(
@@ -110,17 +114,6 @@ def _check_out_dir(out_dir: Path, targets: dict[Path, Path]) -> None:
     overwritten = [path for path in targets if path.absolute() in places]
     if overwritten:
         raise UserError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f'Device {name!r} cannot be used: {str(error).splitlines()[0]}') from error
-    return device
 
 
 def _usable(paths: list[Path], skip_bad: bool) -> list[Path]:

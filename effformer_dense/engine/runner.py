@@ -17,7 +17,7 @@ from ..config.datasets import dataset_nodes, datasets_of
 from ..config.nodes import walk
 from ..deploy.speed import speed_up
 from ..errors import UserError
-from ..files import check_output_dir
+from ..files import check_output_dir, make_output_dir
 from ..mmcv_ops import log_stand_in
 from ..options import ConfigOptions, EvaluationOptions
 from ..preflight.run import check_config, check_run
@@ -69,6 +69,7 @@ def train(options: ConfigOptions, resume: str | None = None) -> Path:
         cfg.resume, cfg.load_from = True, str(checkpoint)
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         check_start(find_checkpoint(Path(cfg.load_from)))
+    make_output_dir(Path(cfg.work_dir))
     runner = QuietRunner.from_cfg(cfg)
     log_stand_in(runner.logger)
     runner.train()

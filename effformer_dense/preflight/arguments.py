@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from mmengine import registry as registries
 from mmengine.config import Config
@@ -61,20 +60,6 @@ def check_arguments(cfg: Config) -> None:
                 _check_keys(f'Argument of {component.__name__} ({path})', node, component)
     for section in DATALOADERS:
         _check_keys(f'Argument of {section}', cfg.get(section) or {}, DataLoader)
-        _check_loader(section, cfg.get(section) or {})
-
-
-def _check_loader(section: str, loader: Mapping[str, Any]) -> None:
-    """Values that torch would refuse only when the data set is built."""
-    for key, least in (('batch_size', 1), ('num_workers', 0)):
-        value = loader.get(key, least)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(f'{section}.{key} must be a whole number of {least} or more; got {value!r}.')
-    if loader.get('persistent_workers') and not loader.get('num_workers', 0):
-        raise UserError(
-            f'{section}.persistent_workers=True keeps loading processes, and num_workers=0 starts none: '
-            f'set {section}.persistent_workers=False too.'
-        )
 
 
 def _check_keys(what: str, node: Iterable[str], component: type) -> None:

@@ -28,7 +28,10 @@ def check_backbone(model: dict, with_weights: bool) -> None:
     """
     if 'backbone' not in model:
         return
-    backbone = MODELS.build(model['backbone'])
+    try:
+        backbone = MODELS.build(model['backbone'])
+    except TypeError as error:  # of another type than the backbone can compare
+        raise UserError(f'model.backbone cannot be built of {dict(model["backbone"])}: {error}') from error
     if not isinstance(backbone, DenseBackbone):
         return
     channels = (model.get('neck') or {}).get('in_channels')

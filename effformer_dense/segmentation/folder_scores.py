@@ -82,9 +82,12 @@ def read_class_names(path: Path) -> list[str]:
     try:
         names = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'Class names {path} cannot be read: {error}') from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            f'Class names {path} cannot be read: {reason}. A text file is expected, one name per line.'
+        ) from error
     if not names:
-        raise UserError(f'{path} has no class names: one per line is expected, in the order of the labels.')
+        raise UserError(f'{path} has no class names: one per line is expected, in the order of their numbers.')
     return names
 
 
@@ -125,7 +128,7 @@ def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
 
 
 def _other_files(folder: Path) -> str:
-    kinds = sorted({p.suffix for p in folder.rglob('*') if p.is_file()} - {'.png'})
+    kinds = sorted({p.suffix or p.name for p in folder.rglob('*') if p.is_file()} - {'.png'})
     return f'It holds files of kind {", ".join(kinds)}; segmentation maps are .png. ' if kinds else ''
 
 

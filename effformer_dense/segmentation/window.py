@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from ..errors import UserError
 from ..tasks import task_of_model
+from ..variants import MIN_SIDE_PX
 from .task import Segmentation
 from .tiles import check_test_cfg
 
@@ -26,6 +27,10 @@ def set_window(cfg: Config, window_px: int, stride_px: int | None) -> None:
             f'--window-px is for segmentors; model.type is {cfg.model.get("type")}. '
             'Detectors take a picture whole: make it smaller in the test pipeline.'
         )
+    if window_px < MIN_SIDE_PX:
+        raise UserError(f'--window-px {window_px} is too small: {MIN_SIDE_PX} px or more are needed, 512 are usual.')
+    if stride_px is not None and stride_px < 1:
+        raise UserError(f'--stride-px {stride_px} is not 1 or more. Leave it out for two thirds of the window.')
     stride = max(1, window_px * 2 // 3) if stride_px is None else stride_px
     test_cfg = dict(mode='slide', crop_size=(window_px, window_px), stride=(stride, stride))
     try:

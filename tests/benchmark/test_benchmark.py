@@ -21,7 +21,7 @@ from tests.helpers import PROJECT_ROOT
     [
         (dict(models=['v2_s9']), 'v2_s0'),
         (dict(models=['nothing.py']), 'nothing.py is not there'),
-        (dict(sizes=[(16, 800)]), 'at least 32 px; got 16x800'),
+        (dict(sizes=[(16, 800)]), 'Both sides must be 32 to 65,535 px; got 16x800'),
         (dict(modes=['fused'], train=True), '--modes eager compiled'),
         (dict(with_cp=True), '--with-cp .* needs --train'),
         (dict(against_timm=True), '--sizes 224'),

@@ -96,6 +96,19 @@ def _check_categories(annotation: Path, table: dict[str, Any], classes: Sequence
             f'{", ".join(sorted(map(str, names))[:10])}. '
             'Set metainfo.classes of the data set and num_classes of the heads.'
         )
+    order = list(dict.fromkeys(str(category['name']) for category in table['categories']))
+    order = [name for name in order if name in (classes or ())]
+    if order != list(classes or order):
+        raise UserError(
+            f'{annotation} has its categories in the order {_some(order)}, and metainfo.classes is in the order '
+            f'{_some(list(classes or ()))}. mmdet numbers classes as the file does, so names, scores and other files '
+            "would be mixed up. Write metainfo.classes in the file's order; or let prepare-data own bring all files "
+            'to one order.'
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return f'{", ".join(names[:5])}{", ..." if len(names) > 5 else ""}'
 
 
 def _file_sizes(folder: Path, nested: bool) -> dict[str, int]:

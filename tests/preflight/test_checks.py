@@ -132,6 +132,15 @@ def test_classes_that_the_file_does_not_have(dataset: dict) -> None:
         check_dataset(without)
 
 
+def test_classes_in_another_order_than_the_files(dataset: dict) -> None:
+    """mmdet numbers by the order of the file: with two files of two orders, AP falls to chance without a word."""
+    classes = tuple(dataset['metainfo']['classes'])
+    spoilt = {**dataset, 'metainfo': dict(classes=classes[::-1])}
+    with pytest.raises(ValueError, match=rf'in the order {classes[0]}, .* in the order {classes[-1]}, .*prepare-data'):
+        check_dataset(spoilt)
+    check_dataset({**dataset, 'metainfo': dict(classes=classes[1:3])})
+
+
 def test_num_classes_that_disagrees(dataset: dict) -> None:
     cfg = dict(type='MaskRCNN', roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=80)))
     with pytest.raises(ValueError, match=r'mask_head.num_classes is 80, and the data set CocoDataset has 5 classes'):

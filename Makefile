@@ -1,6 +1,6 @@
 # make demo       set up, generate shapes, train Mask R-CNN on them, evaluate, draw
 # make demo-seg   the same with Semantic FPN
-# make check      before a commit: ruff, mypy, the layers of the package, tests that are not slow (4 minutes)
+# make check      before a commit: ruff, mypy, the layers of the package, tests that are not slow (2 minutes of 2 cores)
 # make test       set up, run all tests
 # make lint       set up, ruff; make types: mypy; make layers: which room may import which
 # make setup      .venv alone; MMCV=compiled make setup compiles mmcv's own ops, which nothing here needs

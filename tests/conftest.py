@@ -37,8 +37,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-#: Of each generation some that every test can afford; for the larger ones a test takes seconds.
-QUICK = 'l1', 's0', 's1'
+#: Of each generation the smallest, which every test can afford; for the larger ones a test takes seconds.
+QUICK = 'l1', 's0'
 VARIANTS = [
     pytest.param(row, id=variant_id(row), marks=() if row.arch in QUICK else pytest.mark.slow) for row in ALL_VARIANTS
 ]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 
@@ -96,7 +97,10 @@ def read_picture(path: Path) -> np.ndarray:
     except OSError as error:
         raise UserError(f'{path}: cannot be read ({error.strerror}).') from error
     reason = truncation(data)
-    image = None if reason else mmcv.imfrombytes(data, flag='color')
+    try:
+        image = None if reason else mmcv.imfrombytes(data, flag='color')
+    except cv2.error as error:  # before any pixel is decoded
+        raise UserError(f'{path}: larger than OpenCV decodes, 2^30 pixels. Cut it into parts, or remove it.') from error
     if image is None:
         raise UserError(f'{path}: {reason or "no picture format that OpenCV can decode"}. Replace or remove it.')
     if min(image.shape[:2]) < MIN_SIDE_PX:

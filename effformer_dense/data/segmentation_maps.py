@@ -37,6 +37,8 @@ def read_segmentation_map(path: str | Path) -> np.ndarray:
     try:
         image = Image.open(io.BytesIO(data))
         seg_map = np.asarray(image)
+    except Image.DecompressionBombError as error:  # of the size in the header
+        raise UserError(f'{path}: too large to be decoded ({error}). Cut it and its picture into parts.') from error
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
         raise UserError(f'{path}: no picture that Pillow can decode. Replace it.') from error
     if seg_map.ndim != 2 or image.mode == 'F':

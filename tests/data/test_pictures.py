@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from PIL import Image
 
 from effformer_dense.data.pictures import find_pictures, read_picture, unusable_pictures
+from effformer_dense.data.segmentation_maps import read_segmentation_map
+from effformer_dense.errors import UserError
 
 
 @pytest.fixture
@@ -86,3 +90,27 @@ def test_unusable_pictures_are_listed_with_reasons(tmp_path: Path, pixels: np.nd
     Image.fromarray(pixels).save(good)
     bad.write_bytes(b'')
     assert list(unusable_pictures([good, bad])) == [bad]
+
+
+def _bomb(path: Path, side: int) -> Path:
+    """A small PNG of so many pixels: a header, and data that end at once."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+
+    header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
+    data = chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(b'')) + chunk(b'IEND', b'')
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + data)
+    return path
+
+
+def test_pictures_of_too_many_pixels_are_named_and_can_be_skipped(tmp_path: Path) -> None:
+    bomb = _bomb(tmp_path / 'bomb.png', 50_000)
+    with pytest.raises(UserError, match=r'bomb\.png: larger than OpenCV decodes'):
+        read_picture(bomb)
+    assert list(unusable_pictures([bomb])) == [bomb]
+
+
+def test_segmentation_maps_of_too_many_pixels_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r'bomb\.png: too large to be decoded'):
+        read_segmentation_map(_bomb(tmp_path / 'bomb.png', 50_000))

@@ -17,8 +17,8 @@ from effformer_dense.options import ConfigOptions, EvaluationOptions
 
 pytestmark = pytest.mark.slow
 
-#: COCO's names, and those that the user's annotation file has in their place.
-RENAMED = {'bottle': 'my bottle', 'person': 'my person', 'handbag': 'my bag'}
+#: COCO's names, in the order of its file, and those that the user's annotation file has in their place.
+RENAMED = {'person': 'my person', 'handbag': 'my bag', 'bottle': 'my bottle'}
 OWN = tuple(RENAMED.values())
 
 DETECTOR = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -75,6 +76,12 @@ def distinct_colours(count: int) -> list[Colour]:
     return colours
 
 
+def colours_of(palette: Any, count: int) -> Sequence[Sequence[int]]:
+    """The palette if it has ``count`` colours, else distinct ones: mmdet's may also be a word, such as 'random'."""
+    has_all = isinstance(palette, (list, tuple)) and len(palette) >= max(1, count)
+    return palette if has_all else distinct_colours(max(1, count))
+
+
 def draw_instances(
     image: np.ndarray, instances: Instances, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> np.ndarray:
@@ -131,6 +138,12 @@ def panels(images: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
     return np.asarray(sheet)
 
 
+def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is set in a mask (H, W), which is something."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def text_px(height: int) -> int:
     """Size of names on a picture of that height."""
     return int(np.clip(height / 36, 11, 48))
@@ -177,13 +190,11 @@ def _corners(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int
 
 def _fill(canvas: Image.Image, mask: np.ndarray, colour: Colour) -> None:
     """Lay a mask over the picture, translucent; only where it is, so that many masks cost little memory."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    if not mask.any():
         return
-    top, left = int(rows[0]), int(columns[0])
-    part = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    alpha = part * np.uint8(255 * _MASK_OPACITY)
-    canvas.paste(colour, (left, top, left + part.shape[1], top + part.shape[0]), Image.fromarray(alpha))
+    left, top, right, bottom = bounds(mask)
+    alpha = mask[top:bottom, left:right] * np.uint8(255 * _MASK_OPACITY)
+    canvas.paste(colour, (left, top, right, bottom), Image.fromarray(alpha))
 
 
 def _name(

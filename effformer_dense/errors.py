@@ -31,6 +31,12 @@ def choice_error(what: str, value: object, choices: Iterable[object]) -> UserErr
     return UserError(f'{what} must be one of {", ".join(names)}; got {value!r}.{hint}')
 
 
+def some_of(values: Iterable[object], most: int) -> str:
+    """The first of them in a sentence, with dots where there are more."""
+    names = [str(value) for value in values]
+    return ', '.join(names[:most]) + (', ...' if len(names) > most else '')
+
+
 def message_of(error: UserError) -> str:
     """The message as it was raised, without what others put around it on its way.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.pictures import truncation
-from ..errors import UserError
+from ..errors import UserError, some_of
 
 #: How many pictures of a data set are opened; of all, only name and size are looked at.
 _OPENED_PICTURES = 200
@@ -75,7 +75,7 @@ def check_pictures(annotation: Path, table: dict[str, Any], folder: Path) -> Non
     if absent:
         raise UserError(
             f'{annotation} names {len(names)} pictures, {len(absent)} of them are not in {folder}: '
-            f'{", ".join(absent[:3])}{", ..." if len(absent) > 3 else ""}. Complete the folder, or cut the annotations.'
+            f'{some_of(absent, 3)}. Complete the folder, or cut the annotations.'
         )
     opened = set(names[:: max(1, len(names) // _OPENED_PICTURES)])
     for name in names:
@@ -91,7 +91,7 @@ def _check_categories(annotation: Path, table: dict[str, Any], classes: Sequence
     absent = [name for name in classes or () if name not in names]
     if absent:
         raise UserError(
-            f'{annotation} has no category {", ".join(absent[:5])}{", ..." if len(absent) > 5 else ""} '
+            f'{annotation} has no category {some_of(absent, 5)} '
             f'({len(absent)} of {len(classes or ())} classes are missing); its categories are '
             f'{", ".join(sorted(map(str, names))[:10])}. '
             'Set metainfo.classes of the data set and num_classes of the heads.'
@@ -100,15 +100,11 @@ def _check_categories(annotation: Path, table: dict[str, Any], classes: Sequence
     order = [name for name in order if name in (classes or ())]
     if order != list(classes or order):
         raise UserError(
-            f'{annotation} has its categories in the order {_some(order)}, and metainfo.classes is in the order '
-            f'{_some(list(classes or ()))}. mmdet numbers classes as the file does, so names, scores and other files '
+            f'{annotation} has its categories in the order {some_of(order, 5)}, and metainfo.classes is in the order '
+            f'{some_of(classes or (), 5)}. mmdet numbers classes as the file does, so names, scores and other files '
             "would be mixed up. Write metainfo.classes in the file's order; or let prepare-data own bring all files "
             'to one order.'
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return f'{", ".join(names[:5])}{", ..." if len(names) > 5 else ""}'
 
 
 def _file_sizes(folder: Path, nested: bool) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from ..drawing import Instances, distinct_colours, draw_instances, enlargement, panels
+from ..drawing import Instances, bounds, colours_of, draw_instances, enlargement, panels
 
 #: A panoptic map numbers a segment as its class plus this many times a running number (mmdet, INSTANCE_OFFSET).
 _SEGMENT_STEP = 1000
@@ -83,16 +83,9 @@ def _segments(panoptic: Any, num_classes: int) -> Instances:
     numbers = [number for number in np.unique(seg_map) if number % _SEGMENT_STEP < num_classes]
     masks = np.stack([seg_map == number for number in numbers]) if numbers else np.zeros((0, *seg_map.shape), bool)
     labels = np.array([number % _SEGMENT_STEP for number in numbers], int)
-    return Instances(np.array([_bounds(mask) for mask in masks]).reshape(-1, 4), labels, None, masks, framed=False)
-
-
-def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return Instances(np.array([bounds(mask) for mask in masks]).reshape(-1, 4), labels, None, masks, framed=False)
 
 
 def _names_and_colours(dataset_meta: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
     classes = dataset_meta.get('classes') or ()
-    palette = dataset_meta.get('palette')
-    has_colours = isinstance(palette, (list, tuple)) and len(palette) >= len(classes)
-    return classes, palette if has_colours and palette else distinct_colours(max(1, len(classes)))
+    return classes, colours_of(dataset_meta.get('palette'), len(classes))

@@ -16,7 +16,7 @@ from ..data.border.findings import Findings
 from ..data.border.tables import read_table
 from ..data.pictures import read_picture
 from ..data.survey import Survey
-from ..drawing import Instances, distinct_colours, draw_instances
+from ..drawing import Instances, colours_of, draw_instances
 from ..errors import UserError
 
 #: Of how many pictures the headers are read.
@@ -58,8 +58,7 @@ def _survey(table: dict[str, Any], folder: Path, palette: Any, notes: Sequence[s
         of_picture[index].append(row)
         shown_in[label][index] = None
         counts[label] += 1
-    has_colours = isinstance(palette, (list, tuple)) and len(palette) >= len(classes)
-    colours = palette if has_colours else distinct_colours(len(classes))
+    colours = colours_of(palette, len(classes))
 
     def draw(index: int, height: int, width: int) -> np.ndarray:
         image = np.ascontiguousarray(read_picture(folder / images[index]['file_name'])[..., ::-1])

@@ -25,7 +25,7 @@ from ..data.border.recipe import BOXES, MASKS, Facts, detection_recipe, median_s
 from ..data.border.recognise import CocoSet, Found, recognise
 from ..data.border.splits import check_splits, split_pictures
 from ..data.border.tree import Tree, list_tree
-from ..errors import UserError
+from ..errors import UserError, some_of
 from ..files import check_output_dir, write_text
 from ..invocation import command
 from ..options import OwnDataOptions
@@ -144,7 +144,7 @@ def _prepare_tables(
         root=f'{target.out}/',
         pictures=target.pictures,
     )
-    lines = [f'{tree.root}: {_describe(found)}, {len(classes)} classes: {_some(classes)}']
+    lines = [f'{tree.root}: {_describe(found)}, {len(classes)} classes: {some_of(classes, 10)}']
     for split, table in tables.items():
         path = target.out / 'annotations' / f'{split}.json'
         lines.append(f'{path}: {len(table["images"]):,} pictures, {len(table["annotations"]):,} objects')
@@ -263,7 +263,3 @@ def _describe(found: Found) -> str:
     if isinstance(found, YoloSet):
         return f'YOLO ({found.source})'
     return 'Pascal VOC'
-
-
-def _some(names: Sequence[str]) -> str:
-    return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')

@@ -19,7 +19,7 @@ from ..data.border.recipe import MAPS, Facts, median_size, segmentation_recipe
 from ..data.border.splits import check_splits, split_pictures
 from ..data.border.tree import Tree
 from ..data.segmentation_maps import UNLABELLED
-from ..errors import UserError
+from ..errors import UserError, some_of
 from ..files import write_png, write_text
 from ..options import OwnDataOptions
 from .progress import Advance, progress_bar
@@ -204,7 +204,7 @@ def _facts(
 
 
 def _lines(tree: Tree, maps: MapSet, coding: Coding, splits: Mapping[str, Sequence[str]], out: Path) -> list[str]:
-    some = ', '.join(coding.classes[:10]) + (', ...' if len(coding.classes) > 10 else '')
+    some = some_of(coding.classes, 10)
     what = f'segmentation maps (names end with {maps.ending!r})' if maps.ending else 'segmentation maps'
     counts: dict[str, Any] = {split: f'{len(names):,}' for split, names in splits.items()}
     return [

@@ -11,13 +11,14 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import TASK_UTILS
 
-from ..config.datasets import DatasetView, datasets_of
+from ..config.datasets import datasets_of
 from ..config.nodes import walk
 from ..data.survey import Survey
 from ..errors import UserError
 from ..files import check_output_dir, write_atomically, write_png, write_text
 from ..options import ConfigOptions, ShowOptions
 from ..preflight.arguments import check_arguments
+from ..preflight.data import check_folders
 from ..reports.histograms import object_sides, plot_histograms
 from ..reports.page import Page
 from ..reports.sheets import contact_sheets
@@ -92,21 +93,13 @@ def _surveys(cfg: Config) -> dict[str, Survey]:
             if source in seen or task is None:
                 continue
             seen.add(source)
-            _check_is_there(view)
+            if view.is_generated:
+                view.generate()
+            check_folders(view)
             surveys[split if len(views) == 1 else f'{split} {number}'] = task.survey(view)
     if not surveys:
         raise UserError(f'{cfg.filename} has no data set of a task that is known here.')
     return surveys
-
-
-def _check_is_there(view: DatasetView) -> None:
-    if view.is_generated:
-        view.generate()
-    missing = [
-        str(path) for path in (view.annotation, *view.folders.values()) if path is not None and not path.exists()
-    ]
-    if missing:
-        raise UserError(f'Not found: {", ".join(missing)}. Name the folder of the data set with --data-root.')
 
 
 def _counts(surveys: Mapping[str, Survey]) -> list[list[str]]:

@@ -24,6 +24,18 @@ def check_dataset(dataset: DatasetView) -> None:
     """
     if dataset.is_generated:  # of our own making
         return
+    check_folders(dataset)
+    task = task_of_dataset(dataset)
+    if task is not None:
+        task.check_dataset(dataset)
+
+
+def check_folders(dataset: DatasetView) -> None:
+    """Check that the folders and files that a data set's config names are there.
+
+    Raises:
+        UserError: one is not, with the usual mistake if it is one.
+    """
     root, layout = dataset.root, layout_of(dataset.type_name)
     if not root.is_dir():
         download = f' {layout.download}' if layout else ''
@@ -34,9 +46,6 @@ def check_dataset(dataset: DatasetView) -> None:
         there = ', '.join(sorted(p.name + '/' * p.is_dir() for p in root.iterdir())) or 'nothing'
         mistake = misplaced(root, layout) if layout else None
         raise UserError(f'Not found: {", ".join(missing)}. {root} holds: {there}. {mistake or _HELP}')
-    task = task_of_dataset(dataset)
-    if task is not None:
-        task.check_dataset(dataset)
 
 
 def check_classes(dataset: DatasetView) -> None:

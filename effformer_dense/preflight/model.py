@@ -12,7 +12,7 @@ from ..checkpoint.whole_model import read_checkpoint
 from ..config.datasets import DatasetView
 from ..config.nodes import walk
 from ..config.num_classes import HEADS, PANOPTIC_HEADS
-from ..errors import UserError
+from ..errors import UserError, some_of
 
 
 def check_backbone(model: dict, with_weights: bool) -> None:
@@ -62,7 +62,7 @@ def check_num_classes(model: dict, dataset: DatasetView) -> None:
         names = _class_counts(path, node)
         count = sum(node[name] for name in names)
         if names and count != len(classes):
-            some = ', '.join(classes[:5]) + (', ...' if len(classes) > 5 else '')
+            some = some_of(classes, 5)
             raise UserError(
                 f'{path}.{" + ".join(names)} is {count}, and the data set {dataset.type_name} has {len(classes)} '
                 f'classes ({some}). Set it to {len(classes)}, or set metainfo.classes of the data set.'

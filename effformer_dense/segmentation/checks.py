@@ -10,7 +10,7 @@ from ..config.datasets import DatasetView
 from ..config.nodes import walk
 from ..data.pictures import read_picture
 from ..data.segmentation_maps import first_label_of, read_segmentation_map_of
-from ..errors import UserError
+from ..errors import UserError, some_of
 from ..files import names_below
 
 #: How many pairs of a data set are opened; of all, only the names are looked at.
@@ -60,7 +60,7 @@ def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str]) -> None:
     found = names_below(maps, map_suffix)
     orphans = sorted(set(found) - {f'{stem}{map_suffix}' for stem in stems})
     if orphans:
-        some = ', '.join(orphans[:3]) + (', ...' if len(orphans) > 3 else '')
+        some = some_of(orphans, 3)
         raise UserError(
             f'{len(orphans)} of {len(found)} segmentation maps in {maps} have no picture: {some}. Complete the '
             'pictures, or list the names that count in a text file: ann_file of the data set.'
@@ -101,7 +101,7 @@ def check_pairs(pairs: Sequence[tuple[Path, Path]], num_classes: int | None, fir
     """
     absent = [path for pair in pairs for path in pair if not path.is_file()]
     if absent:
-        names = ', '.join(map(str, absent[:3])) + (', ...' if len(absent) > 3 else '')
+        names = some_of(absent, 3)
         raise UserError(
             f'{len(pairs)} pictures in {pairs[0][0].parent} and their segmentation maps in {pairs[0][1].parent} '
             f'belong together by name; {len(absent)} files are missing: {names}. Complete the folders, or mend '

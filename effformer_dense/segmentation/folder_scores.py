@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ..data.segmentation_maps import UNLABELLED, check_segmentation_map, read_segmentation_map
-from ..errors import MissingPackageError, UserError
+from ..errors import MissingPackageError, UserError, some_of
 from ..files import names_below
 from .numbering import Fits, Numbering, check_numbering, fits_of, total_fits
 from .scores import PixelCounts, Scores
@@ -119,7 +119,7 @@ def _names(predictions: Path, annotations: Path) -> tuple[list[str], list[str]]:
         raise UserError(f'{annotations} holds no annotations (*.png). Is it the folder of the pictures?')
     missing = sorted(set(wanted) - set(there))
     if missing:
-        some = ', '.join(missing[:3]) + (', ...' if len(missing) > 3 else '')
+        some = some_of(missing, 3)
         raise UserError(
             f'{len(missing)} of {len(wanted)} annotations have no prediction of their name in {predictions}: {some}. '
             f'{_other_files(predictions)}Predict them too, or put those that are to count into a folder of their own.'

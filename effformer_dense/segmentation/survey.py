@@ -11,7 +11,7 @@ from ..config.datasets import DatasetView
 from ..data.pictures import read_picture
 from ..data.segmentation_maps import UNLABELLED, first_label_of, read_segmentation_map_of, to_class_indices
 from ..data.survey import Survey
-from ..drawing import distinct_colours
+from ..drawing import colours_of
 from ..errors import UserError
 from .checks import pairs_of
 from .draw import overlay
@@ -44,8 +44,7 @@ def survey_maps(dataset: DatasetView, max_read: int = MAX_READ) -> Survey:
         for label in np.flatnonzero(pixels[: len(classes)]):
             counts[label] += 1
             shown_in[label].append(index)
-    palette = dataset.metainfo.get('palette')
-    colours = palette if isinstance(palette, (list, tuple)) and palette else distinct_colours(len(classes))
+    colours = colours_of(dataset.metainfo.get('palette'), len(classes))
 
     def draw(index: int, height: int, width: int) -> np.ndarray:
         picture, map_file = read[index]

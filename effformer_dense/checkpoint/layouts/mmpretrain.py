@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from .table import DERIVABLE_INDEX, FLAT_TABLES, Layout, Naming, Place, each
+from .table import DERIVABLE_INDEX, FLAT_TABLES, MAP_MLP, TOKEN_LAYERS, Layout, Naming, Place
 
 _LAYER_SCALES = {'layer_scale_1.weight': 'ls1.weight', 'layer_scale_2.weight': 'ls2.weight'}
-_BLOCK_ON_MAPS = {
-    **_LAYER_SCALES,
-    'mlp.fc1.conv.*': 'mlp.fc1.*',
-    'mlp.fc1.norm.*': 'mlp.norm1.*',
-    'mlp.fc2.conv.*': 'mlp.fc2.*',
-    'mlp.fc2.norm.*': 'mlp.norm2.*',
-}
+_BLOCK_ON_MAPS = {**_LAYER_SCALES, **MAP_MLP}
 
 # In all stages but the first, place 0 is the step down. The flattening has a place among the blocks of the last stage.
 V1 = Naming(
@@ -24,11 +18,7 @@ V1 = Naming(
         Place(
             'stages.3.blocks.{maps..}',
             'network.3.{maps+2..}',
-            {
-                **_LAYER_SCALES,
-                **each(('norm1', 'norm2', 'token_mixer.qkv', 'token_mixer.proj', 'mlp.fc1', 'mlp.fc2'), {'*': '*'}),
-                'token_mixer.bias.table': 'token_mixer.attention_biases',
-            },
+            {**_LAYER_SCALES, **TOKEN_LAYERS},
         ),
         Place('stages.0.blocks.{0..}', 'network.0.{0..}', _BLOCK_ON_MAPS),
         Place('stages.{1,2,3}.blocks.{0..}', 'network.{1,2,3}.{1..}', _BLOCK_ON_MAPS),

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .table import COLUMN_SCALES, DERIVABLE_INDEX, FLAT_SCALES, FLAT_TABLES, Copy, Layout, Naming, Place, each
+from .table import (
+    COLUMN_SCALES,
+    DERIVABLE_INDEX,
+    FLAT_SCALES,
+    FLAT_TABLES,
+    MAP_MLP,
+    TOKEN_LAYERS,
+    Copy,
+    Layout,
+    Naming,
+    Place,
+    each,
+)
 
 _MARKER = 'patch_embed.0.weight'
 _IGNORED = {**DERIVABLE_INDEX, '.attention_bias_idxs_seg': DERIVABLE_INDEX['.attention_bias_idxs']}
@@ -20,13 +32,7 @@ _STEM = Place(
 _OUT_NORMS = Place('out_norms.{0,1,2,3}', 'norm{0,2,4,6}', {'*': '*'})
 _DOWNSAMPLE = {'conv.*': 'proj.*', 'norm.*': 'norm.*'}
 _LAYER_SCALES = {'layer_scale_1.weight': 'layer_scale_1', 'layer_scale_2.weight': 'layer_scale_2'}
-_BLOCK_ON_MAPS = {
-    **_LAYER_SCALES,
-    'mlp.fc1.conv.*': 'mlp.fc1.*',
-    'mlp.fc1.norm.*': 'mlp.norm1.*',
-    'mlp.fc2.conv.*': 'mlp.fc2.*',
-    'mlp.fc2.norm.*': 'mlp.norm2.*',
-}
+_BLOCK_ON_MAPS = {**_LAYER_SCALES, **MAP_MLP}
 
 # Even places of `network` are stages, odd ones the steps down between them. V1's flattening counts as a block.
 V1 = Naming(
@@ -39,11 +45,7 @@ V1 = Naming(
         Place(
             'stages.3.blocks.{maps..}',
             'network.6.{maps+1..}',
-            {
-                **_LAYER_SCALES,
-                **each(('norm1', 'norm2', 'token_mixer.qkv', 'token_mixer.proj', 'mlp.fc1', 'mlp.fc2'), {'*': '*'}),
-                'token_mixer.bias.table': 'token_mixer.attention_biases',
-            },
+            {**_LAYER_SCALES, **TOKEN_LAYERS},
         ),
         Place('stages.{0,1,2,3}.blocks.{0..}', 'network.{0,2,4,6}.{0..}', _BLOCK_ON_MAPS),
         _OUT_NORMS,

@@ -129,3 +129,16 @@ COLUMN_SCALES = Form('.layer_scale_', read=FLAT_SCALES.read, write=lambda scale:
 
 #: The index of a bias table: it follows from the table's size.
 DERIVABLE_INDEX = {'.attention_bias_idxs': 'derivable index'}
+
+#: V1's layers as the published code calls them, and with it timm and mmpretrain: the MLP of a block on maps, and all
+#: layers of a block on tokens but its scales.
+MAP_MLP = {
+    'mlp.fc1.conv.*': 'mlp.fc1.*',
+    'mlp.fc1.norm.*': 'mlp.norm1.*',
+    'mlp.fc2.conv.*': 'mlp.fc2.*',
+    'mlp.fc2.norm.*': 'mlp.norm2.*',
+}
+TOKEN_LAYERS = {
+    **each(('norm1', 'norm2', 'token_mixer.qkv', 'token_mixer.proj', 'mlp.fc1', 'mlp.fc2'), {'*': '*'}),
+    'token_mixer.bias.table': 'token_mixer.attention_biases',
+}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...variants import Variant
-from .table import DERIVABLE_INDEX, FLAT_TABLES, Layout, Naming, Place, each
+from .table import DERIVABLE_INDEX, FLAT_TABLES, MAP_MLP, TOKEN_LAYERS, Layout, Naming, Place, each
 
 _CLASSIFIER = {'norm': 'norm', 'head': 'head', 'head_dist': 'head_dist'}
 _NO_PLACE = {'out_norms.': 'output norms, for which timm has no place'}
@@ -32,22 +32,12 @@ V1 = Naming(
         Place(
             'stages.3.blocks.{maps..}',
             'stages.3.blocks.{maps+1..}',
-            {
-                **_LAYER_SCALES,
-                **each(('norm1', 'norm2', 'token_mixer.qkv', 'token_mixer.proj', 'mlp.fc1', 'mlp.fc2'), {'*': '*'}),
-                'token_mixer.bias.table': 'token_mixer.attention_biases',
-            },
+            {**_LAYER_SCALES, **TOKEN_LAYERS},
         ),
         Place(
             'stages.{0,1,2,3}.blocks.{0..}',
             'stages.{0,1,2,3}.blocks.{0..}',
-            {
-                **_LAYER_SCALES,
-                'mlp.fc1.conv.*': 'mlp.fc1.*',
-                'mlp.fc1.norm.*': 'mlp.norm1.*',
-                'mlp.fc2.conv.*': 'mlp.fc2.*',
-                'mlp.fc2.norm.*': 'mlp.norm2.*',
-            },
+            {**_LAYER_SCALES, **MAP_MLP},
         ),
     ),
     forms=(FLAT_TABLES,),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import UserError, choice_error
+from ...errors import UserError, choice_error, some_of
 from .findings import Action, Findings
 from .numbers import key, shown
 
@@ -76,14 +76,11 @@ def clean_categories(
         for name in wanted
     ]
     if [name for name in names if name in number] != [name for name in wanted if name in names]:
-        findings.add(Action.REPAIRED, 'category order', file, 'categories', f'now that of the classes: {_some(wanted)}')
+        reason = f'now that of the classes: {some_of(wanted, 5)}'
+        findings.add(Action.REPAIRED, 'category order', file, 'categories', reason)
     elif any(row.key != number.get(row.name, row.key) for row in found) or _has_text_ids(rows):
-        findings.add(Action.REPAIRED, CATEGORY_IDS, file, 'categories', f'numbered from 1: {_some(wanted)}')
+        findings.add(Action.REPAIRED, CATEGORY_IDS, file, 'categories', f'numbered from 1: {some_of(wanted, 5)}')
     return Categories(canonical, ids, left_out)
-
-
-def _some(names: list[str]) -> str:
-    return f'{", ".join(names[:5])}{", ..." * (len(names) > 5)}'
 
 
 def _has_text_ids(rows: list[Any]) -> bool:
@@ -191,7 +188,7 @@ def _check_classes(wanted: list[str], found: list[_Row], file: str, findings: Fi
     if absent and (over or len(absent) == len(wanted)):
         error = choice_error('a class', absent[0], sorted(names))
         raise UserError(
-            f'{file} has no category {", ".join(absent[:5])}{", ..." * (len(absent) > 5)} '
+            f'{file} has no category {some_of(absent, 5)} '
             f'({len(absent)} of {len(wanted)} classes are missing): {error} '
             'Set metainfo.classes of the data set to names of its categories.'
         )

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .headers import MAX_PIXELS, BrokenPictureError, read_header
-
-#: Formats that Pillow may try. It knows forty, some of which start other programs.
-_FORMATS = ('JPEG', 'PNG', 'BMP', 'TIFF', 'WEBP', 'PPM')
+from .headers import FORMATS, MAX_PIXELS, BrokenPictureError, read_header
 
 
 @contextmanager
@@ -25,7 +22,7 @@ def decoded(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     read_header(path, max_pixels)
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
+        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
             warnings.simplefilter('ignore')
             yield image
     except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:

@@ -12,7 +12,8 @@ from ..pictures import truncation
 
 #: Larger pictures are refused unless an option raises it: a small file can hold as many pixels as it likes.
 MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
-_FORMATS = ('JPEG', 'PNG', 'BMP', 'TIFF', 'WEBP', 'PPM')
+#: Formats that Pillow may try. It knows forty, some of which start other programs.
+FORMATS = ('JPEG', 'PNG', 'BMP', 'TIFF', 'WEBP', 'PPM')
 _ORIENTATION = 274
 
 
@@ -52,7 +53,7 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS, whole: bool = False) -
             warnings.simplefilter('ignore')  # of a large picture, which is decided here
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                image = Image.open(path, formats=_FORMATS)
+                image = Image.open(path, formats=FORMATS)
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
             with image:

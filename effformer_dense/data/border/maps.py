@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...errors import UserError
+from ...errors import UserError, some_of
 from ..segmentation_maps import UNLABELLED
 from .decoding import decoded
 from .findings import Action, Findings
@@ -322,8 +322,7 @@ def _check_labelled(coding: Coding, survey: Survey, findings: Findings) -> None:
 
 
 def _some(values: Iterable[int]) -> str:
-    numbers = sorted(value & (_COLOUR - 1) for value in values)
-    return ', '.join(map(str, numbers[:8])) + (', ...' if len(numbers) > 8 else '')
+    return some_of(sorted(value & (_COLOUR - 1) for value in values), 8)
 
 
 def _rgb(value: int) -> Colour:

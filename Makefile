@@ -1,7 +1,8 @@
 # make demo       set up, generate shapes, train Mask R-CNN on them, evaluate, draw
 # make demo-seg   the same with Semantic FPN
-# make check      before a commit: ruff, mypy, the layers of the package, tests that are not slow (2 minutes of 2 cores)
-# make test       set up, run all tests
+# make check      before a commit: ruff, mypy, the layers of the package, tests that are not slow (3 minutes of 2 cores)
+# make test       set up, run the tests
+# make test-all   with those that take minutes each: every network at large sizes, exported to every format
 # make lint       set up, ruff; make types: mypy; make layers: which room may import which
 # make setup      .venv alone; MMCV=compiled make setup compiles mmcv's own ops, which nothing here needs
 PY := .venv/bin/python
@@ -13,7 +14,7 @@ DEMO_DIR := work_dirs/demo
 DEMO_SEG := configs/semfpn_v2_s0_shapes.py
 DEMO_SEG_DIR := work_dirs/demo_seg
 
-.PHONY: help setup demo demo-seg check test lint types layers
+.PHONY: help setup demo demo-seg check test test-all lint types layers
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,9 +31,12 @@ demo-seg: setup
 	$(PY) tools/test.py $(DEMO_SEG) $(DEMO_SEG_DIR) --work-dir $(DEMO_SEG_DIR) --show-dir $(DEMO_SEG_DIR)/pictures --show-count 12
 
 check: lint types layers
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not minutes'
 
 test: setup
+	$(PYTEST) -m 'not minutes'
+
+test-all: setup
 	$(PYTEST)
 
 lint: setup

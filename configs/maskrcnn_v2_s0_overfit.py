@@ -64,5 +64,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=30, end=800, by_epoch=False),
 ]
-default_hooks = dict(logger=dict(interval=25), checkpoint=dict(by_epoch=False, interval=800, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=25), checkpoint=dict(by_epoch=False, interval=800))
 log_processor = dict(by_epoch=False)

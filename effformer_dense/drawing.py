@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
+Box = tuple[int, int, int, int]  # first and last column and row: left, top, right, bottom
 
 #: Pictures below this height are enlarged where nothing depends on their size, up to this width.
 MIN_DRAWN_HEIGHT_PX = 480
@@ -18,8 +23,10 @@ _MAX_ENLARGED_WIDTH_PX = 4096
 
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 _MASK_OPACITY = 0.45
-#: Tried in this order for names that Pillow's own font, which is Latin, cannot write.
-_WIDE_FONTS = ('NotoSansCJK-Regular.ttc', 'NotoSans-Regular.ttf', 'DejaVuSans.ttf', 'Arial Unicode.ttf', 'msyh.ttc')
+#: Tried in this order for names that Pillow's own font, which is ASCII, cannot write.
+_MATPLOTLIB_FONT = 'mpl-data/fonts/ttf/DejaVuSans.ttf'
+_SYSTEM_FONTS = ('NotoSansCJK-Regular.ttc', 'NotoSans-Regular.ttf', 'Arial Unicode.ttf', 'msyh.ttc')
+_NO_LETTER = '\U0010ffff'  # of which every font shows that it has none
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ def draw_instances(
     """Picture with its objects: box, translucent mask and name in the colour of the class.
 
     Lines and names grow with the picture; the largest objects are drawn first, so that small ones are not covered.
+    Where objects crowd, a name goes where it hides neither another name nor a small object; where there is no such
+    place, an object goes unnamed if another of its class has a name.
 
     Args:
         image: (H, W, 3) uint8, RGB.
@@ -110,10 +119,18 @@ def draw_instances(
         for index in order:
             draw.rectangle(_corners(boxes[index], canvas.size), outline=colours[index], width=line_px)
     captions = [_caption(instances, index, classes) for index in range(len(boxes))]
-    font = font_for(captions, text_px(canvas.size[1]))
+    font = font_for([*map(str, classes), *captions], text_px(canvas.size[1]))  # one for all pictures of a data set
+    names = _Names(draw, font, [_corners(box, canvas.size) for box in boxes])
     for index in order:
-        _name(draw, canvas.size, boxes[index], captions[index], colours[index], font)
+        names.write(index, captions[index], colours[index])
     return np.asarray(canvas)
+
+
+def draw_enlarged(
+    image: np.ndarray, instances: Instances, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """As :func:`draw_instances`; small pictures are enlarged, so that they can be seen and names read."""
+    return draw_instances(*instances.resized(image, enlargement(*image.shape[:2])), classes, palette)
 
 
 def panels(images: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
@@ -127,7 +144,7 @@ def panels(images: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
         (H', W', 3) uint8.
     """
     height, width = images[0].shape[:2]
-    size = text_px(height)
+    size = round(1.5 * text_px(height))
     bar, gap = 2 * size, max(4, width // 64)
     sheet = Image.new('RGB', (len(images) * (width + gap) - gap, height + bar), PAPER)
     draw, font = ImageDraw.Draw(sheet), font_for(captions, size)
@@ -149,18 +166,37 @@ def text_px(height: int) -> int:
     return int(np.clip(height / 36, 11, 48))
 
 
-def font_for(texts: Sequence[str], size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font that can write the texts, if there is one on this machine."""
-    if any(ord(letter) > 0x24F for text in texts for letter in text):
-        for name in _WIDE_FONTS:
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:
-                continue
-    return ImageFont.load_default(size=size)
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: float) -> str:
+def font_for(texts: Sequence[str], size: int) -> Font:
+    """A font that can write the texts, or else most of their letters, of those on this machine."""
+    letters = {letter for text in texts for letter in text}
+    fonts: list[Font] = [ImageFont.load_default(size=size)]
+    if all(map(str.isascii, letters)):
+        return fonts[0]
+    fonts += _wide_fonts(size)
+    return min(fonts, key=lambda font: len(lacking(font, letters)))  # the first of those that lack least
+
+
+def lacking(font: Font, letters: Iterable[str]) -> set[str]:
+    """Letters that a font has no picture of."""
+    none = bytes(font.getmask(_NO_LETTER))
+    return {letter for letter in letters if letter.isprintable() and bytes(font.getmask(letter)) == none}
+
+
+@lru_cache(maxsize=8)
+def _wide_fonts(size: int) -> list[Font]:
+    found = find_spec('matplotlib')
+    home = Path(found.origin).parent if found is not None and found.origin is not None else Path()
+    fonts: list[Font] = []
+    for name in (str(home / _MATPLOTLIB_FONT), *_SYSTEM_FONTS):
+        with suppress(OSError):
+            fonts.append(ImageFont.truetype(name, size))
+    return fonts
+
+
+def fitting(text: str, font: Font, width_px: float) -> str:
     """One line of text, cut at the end to fit a width."""
     text = ' '.join(text.split())[:300]
     if font.getlength(text) <= width_px:
@@ -181,7 +217,7 @@ def _caption(instances: Instances, index: int, classes: Sequence[str]) -> str:
     return name if instances.scores is None else f'{name} {float(instances.scores[index]):.2f}'
 
 
-def _corners(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _corners(box: np.ndarray, size: tuple[int, int]) -> Box:
     """Whole pixels inside a picture of ``size`` (width, height), right and bottom not before left and top."""
     limits = np.array([size[0] - 1, size[1] - 1] * 2)
     left, top, right, bottom = np.clip(np.round(box), 0, limits).astype(int).tolist()
@@ -197,22 +233,52 @@ def _fill(canvas: Image.Image, mask: np.ndarray, colour: Colour) -> None:
     canvas.paste(colour, (left, top, right, bottom), Image.fromarray(alpha))
 
 
-def _name(
-    draw: ImageDraw.ImageDraw,
-    size: tuple[int, int],
-    box: np.ndarray,
-    caption: str,
-    colour: Colour,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-) -> None:
-    """Write a name above its box, or inside where the picture ends there."""
-    left, top, _, _ = _corners(box, size)
-    caption = fitting(caption, font, size[0])
-    x1, y1, x2, y2 = draw.textbbox((0, 0), caption, font=font)
-    width, height = int(x2 - x1) + 4, int(y2 - y1) + 4
-    left = max(0, min(left, size[0] - width))
-    top = top - height if top >= height else top
-    draw.rectangle((left, top, left + width - 1, top + height - 1), fill=colour)
-    red, green, blue = colour
-    ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
-    draw.text((left + 2 - x1, top + 2 - y1), caption, fill=ink, font=font)
+class _Names:
+    """Writes names at boxes, where they hide neither each other nor small objects.
+
+    Args:
+        draw: on the picture.
+        font: of the names.
+        boxes: left, top, right, bottom of all objects, inside the picture.
+    """
+
+    def __init__(self, draw: ImageDraw.ImageDraw, font: Font, boxes: Sequence[Box]) -> None:
+        self._draw, self._font, self._boxes = draw, font, boxes
+        self._written: list[Box] = []
+        self._named: set[Colour] = set()
+
+    def write(self, index: int, caption: str, colour: Colour) -> None:
+        """Name an object, or leave it to its colour if there is no room and another of that colour has a name."""
+        width, height = self._draw.im.size
+        caption = fitting(caption, self._font, width)
+        x1, y1, x2, y2 = self._draw.textbbox((0, 0), caption, font=self._font)
+        wide, high = int(x2 - x1) + 4, int(y2 - y1) + 4
+        left, top, right, bottom = self._boxes[index]
+        above = (left, top - high) if top >= high else (left, top)  # inside, where the picture ends there
+        corners = [above, (left, bottom + 1), (right - wide + 1, top - high), (right - wide + 1, bottom + 1)]
+        corners = [(max(0, min(x, width - wide)), y) for x, y in corners]
+        places = [(x, y, x + wide - 1, y + high - 1) for x, y in corners]
+        free = (place for place in places if place[1] >= 0 and place[3] < height and not self._hides(place, index))
+        place = next(free, None if colour in self._named else places[0])
+        if place is None:
+            return
+        self._named.add(colour)
+        self._written.append(place)
+        self._draw.rectangle(place, fill=colour)
+        red, green, blue = colour
+        ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
+        self._draw.text((place[0] + 2 - x1, place[1] + 2 - y1), caption, fill=ink, font=self._font)
+
+    def _hides(self, place: Box, own: int) -> bool:
+        """Whether a name there would lie over another, or over half of an object."""
+        others = (box for index, box in enumerate(self._boxes) if index != own)
+        return any(_shared(place, name) for name in self._written) or any(
+            2 * _shared(place, box) > _shared(box, box) for box in others
+        )
+
+
+def _shared(one: Box, other: Box) -> int:
+    """Pixels that two boxes have in common."""
+    width = min(one[2], other[2]) - max(one[0], other[0]) + 1
+    height = min(one[3], other[3]) - max(one[1], other[1]) + 1
+    return max(0, width) * max(0, height)

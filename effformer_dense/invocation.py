@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
 #: Commands whose file in ``tools/`` is not called like them.
 _TOOLS = {'convert': 'convert_checkpoint'}
@@ -23,3 +26,34 @@ def command(name: str) -> str:
     if started.parent.name == 'tools':
         return f'python tools/{_TOOLS.get(name, name).replace("-", "_")}.py'
     return f'python -m effformer_dense {name}' if started.name == '__main__.py' else f'effdense {name}'
+
+
+def spelled(value: Any) -> str:
+    """A value as it is typed in a shell; for a dataclass of options, those that differ from their defaults.
+
+    The first field of such a class is the argument that has no name.
+
+    >>> spelled(Path('my runs'))
+    "'my runs'"
+    """
+    if not hasattr(value, '__dataclass_fields__'):
+        return shlex.quote(str(value))
+    first = fields(value)[0]
+    return ' '.join([spelled(getattr(value, first.name)), *flags(value, first.name)])
+
+
+def flags(options: Any, *without: str) -> list[str]:
+    """Options of a dataclass that differ from their defaults, as they are typed in a shell.
+
+    Args:
+        options: a dataclass.
+        without: names of fields that are left out.
+    """
+    words = []
+    for field in fields(options):
+        content = getattr(options, field.name)
+        if field.name not in without and (field.default is MISSING or content != field.default):
+            name = '--' + field.name.replace('_', '-')
+            values = content if isinstance(content, (list, tuple)) else () if content is True else (content,)
+            words.append(' '.join([name, *map(spelled, values)]))
+    return words

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import UserError
+from .threads import available_cores
+from .variants import MIN_SIDE_PX
+
+#: Larger pictures are refused unless an option raises it: a small file can hold as many pixels as it likes. Pillow
+#: warns at half of it and refuses at it.
+MAX_PIXELS = 178_956_970
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,13 @@ class ConfigOptions:
         work_dir: where to write, instead of work_dirs/CONFIG
         data_root: folder of the data set, in place of the config's data_root
         from_scratch: no pretrained weights
-        amp: mixed precision, which needs a GPU
+        amp: mixed precision: fp16 with a scaler on a GPU, bf16 in training on a CPU
         auto_scale_lr: scale the learning rate with GPUs x batch size
         window_px: segmentors: predict in windows of this side, in px of the resized picture (docs/ade20k.md)
         stride_px: from window to window, instead of 2/3 of the window
         launcher: who starts the processes, if there are several
+        outside_root: follow links and names of pictures that lead out of their folder
+        max_pixels: largest picture that is read
     """
 
     config: Path
@@ -39,6 +47,43 @@ class ConfigOptions:
     window_px: int | None = None
     stride_px: int | None = None
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none'
+    outside_root: bool = False
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        check_max_pixels(self.max_pixels)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What training needs besides the config.
+
+    Attributes:
+        seed: of all that is drawn at random, instead of the config's randomness.seed
+        skip_bad_steps: leave out up to so many steps whose loss or gradients are not finite, instead of stopping
+        bad_data: at a picture that cannot be read: stop, or take the next and list it in unreadable.txt
+        accumulate: iterations whose gradients make one step, instead of optim_wrapper.accumulative_counts
+        ema: evaluate and save a moving average of the weights, which keeps this share of itself at each iteration:
+            0.9998, say, averages over 5,000
+        fsdp: with --launcher: split weights, gradients and the optimizer's state over the processes, for less memory
+    """
+
+    seed: int | None = None
+    skip_bad_steps: int = 0
+    bad_data: Literal['fail', 'skip'] = 'fail'
+    accumulate: int | None = None
+    ema: float | None = None
+    fsdp: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise UserError(f'--seed {self.seed} is not a whole number from 0 to 2**32 - 1.')
+        if self.skip_bad_steps < 0:
+            raise UserError(f'--skip-bad-steps {self.skip_bad_steps} is negative.')
+        if self.accumulate is not None and self.accumulate < 1:
+            raise UserError(f'--accumulate {self.accumulate} is not 1 or more.')
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UserError(f'--ema {self.ema} is not between 0 and 1; 0.9998, say.')
 
 
 @dataclass(frozen=True)
@@ -53,6 +98,7 @@ class EvaluationOptions:
         save_segmentation_maps: segmentors: write predicted maps there as PNGs, numbered as the annotations are
         tta: segmentors: average over scales and flips
         fuse: fold norms into convolutions: faster, same results
+        precision: bf16 fuses, and computes backbone, neck and heads in bfloat16 where the processor or GPU has it
         compile: torch.compile the backbone: a minute or less at the start, then faster
     """
 
@@ -63,6 +109,7 @@ class EvaluationOptions:
     save_segmentation_maps: Path | None = None
     tta: bool = False
     fuse: bool = False
+    precision: Literal['fp32', 'bf16'] = 'fp32'
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -77,12 +124,21 @@ class InferOptions:
 
     Attributes:
         checkpoint: a file, or the work dir of a training: its last checkpoint
-        pictures: a picture, a folder, or a glob pattern in quotes
+        pictures: a picture, a folder, a glob pattern in quotes, a video, a camera (camera:0) or a stream (rtsp://...)
         out_dir: where results go
-        score_threshold: lowest score of a drawn instance; predictions.json has all that the config's test_cfg keeps
+        score_threshold: lowest score of a drawn instance; files of results have all that the model keeps
         device: torch device, instead of a GPU if there is one
         skip_bad: leave out pictures that cannot be used, instead of stopping
+        no_pictures: write results alone, nothing to look at
+        format: files of results. Detectors: tables (predictions.json with images, categories, annotations), coco
+            (results.json for COCO.loadRes), csv. Segmentors: png (segmentation maps), coco, csv. Backbones: npz.
+            Without it the first of these; none for videos
+        ids: annotation file in COCO format that image ids and category ids of --format coco are taken from, instead of
+            numbers as names of pictures
+        frames: of a video or a camera, at most so many
+        batch: pictures of one size that the network gets at once
         fuse: fold norms into convolutions: faster, same results
+        precision: bf16 fuses, and computes backbone, neck and heads in bfloat16 where the processor or GPU has it
         compile: torch.compile the backbone: a minute or less at the start, then faster
     """
 
@@ -92,11 +148,51 @@ class InferOptions:
     score_threshold: float = 0.5
     device: str | None = None
     skip_bad: bool = False
+    no_pictures: bool = False
+    format: Literal['tables', 'coco', 'csv', 'png', 'npz'] | None = None
+    ids: Path | None = None
+    frames: int | None = None
+    batch: int = 1
     fuse: bool = False
+    precision: Literal['fp32', 'bf16'] = 'fp32'
     compile: bool = False
 
     def __post_init__(self) -> None:
         _check_threshold(self.score_threshold)
+        for name in ('frames', 'batch'):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UserError(f'--{name} {getattr(self, name)} is not 1 or more.')
+        if self.ids is not None and self.format != 'coco':
+            raise UserError('--ids is for --format coco: other files name pictures by their paths.')
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and as what.
+
+    Attributes:
+        checkpoint: a file, or the work dir of a training: its last checkpoint
+        format: of the file; docs/deploy.md says which one for which device
+        out: file to write, instead of CONFIG with the format's suffix in the current folder
+        part: the whole model, or its backbone alone, to feature maps
+        output: segmentors: a label for every pixel, or the logits of all classes
+        size: height and width of the only pictures that the file will take, instead of any from 32 px
+        precision: fp16 and bf16 where the format has them; the file takes and gives fp32 all the same
+        pictures: picture or folder by which the file is compared with PyTorch, instead of the config's test data
+    """
+
+    checkpoint: Path
+    format: Literal['onnx', 'openvino', 'coreml', 'pt2', 'executorch'] = 'onnx'
+    out: Path | None = None
+    part: Literal['model', 'backbone'] = 'model'
+    output: Literal['labels', 'logits'] = 'labels'
+    size: tuple[int, int] | None = None
+    precision: Literal['fp32', 'fp16', 'bf16'] = 'fp32'
+    pictures: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and min(self.size) < MIN_SIDE_PX:
+            raise UserError(f'--size {self.size[0]} {self.size[1]}: both sides must be at least {MIN_SIDE_PX} px.')
 
 
 @dataclass(frozen=True)
@@ -111,7 +207,7 @@ class OwnDataOptions:
         ignore: values of segmentation maps that mean nothing, besides 255
         val_fraction: share of pictures for validation, where there are no splits
         seed: of that choice
-        strict: any record that had to be changed is an error
+        strict: any record that is repaired, left out or doubtful is an error
         masks_from_boxes: objects without a mask get their box as one
         from_scratch: the config starts without pretrained weights
         base: config to build on, instead of the one that fits the data
@@ -120,7 +216,7 @@ class OwnDataOptions:
     """
 
     out: Path | None = None
-    format: Literal['coco', 'yolo', 'voc', 'maps'] | None = None
+    format: Literal['coco', 'yolo', 'voc', 'labelme', 'via', 'maps'] | None = None
     classes: tuple[str, ...] = ()
     colours: Path | None = None
     ignore: tuple[int, ...] = ()
@@ -131,13 +227,12 @@ class OwnDataOptions:
     from_scratch: bool = False
     base: str | None = None
     outside_root: bool = False
-    max_pixels: int = 178_956_970
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         if not 0 < self.val_fraction < 1:
             raise UserError(f'--val-fraction {self.val_fraction} is not between 0 and 1.')
-        if self.max_pixels < 1:
-            raise UserError(f'--max-pixels {self.max_pixels} is not 1 or more.')
+        check_max_pixels(self.max_pixels)
         double = next((name for place, name in enumerate(self.classes) if name in self.classes[:place]), None)
         if double is not None:
             raise UserError(f'--classes has {double!r} twice.')
@@ -162,32 +257,48 @@ class ShowOptions:
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """How the cases of a benchmark are measured.
+    """How the contenders of a benchmark are measured.
 
     Attributes:
-        batch: images at once
-        precision: bf16 and fp16 by autocast
+        batch: images at once, where --sizes names none
+        precision: one or several; in PyTorch, bf16 and fp16 by autocast, bf16 of fused models as in test and infer
         device: cpu, cuda, cuda:1 ...
         train: time forward and backward pass of backbones
         with_cp: with --train: recompute blocks in the backward pass
-        threads: CPU threads, instead of one per core
-        repeats: timed steps per row
+        threads: CPU threads, one or several numbers, instead of one per core
+        rounds: in each, every contender is timed once
+        published: checkout of the published code, for --modes published
     """
 
     batch: int = 1
-    precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
+    precision: tuple[Literal['fp32', 'bf16', 'fp16'], ...] = ('fp32',)
     device: str = 'cpu'
     train: bool = False
     with_cp: bool = False
-    threads: int | None = None
-    repeats: int = 10
+    threads: tuple[int, ...] = ()
+    rounds: int = 10
+    published: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ('batch', 'threads', 'repeats'):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
+        for name in ('batch', 'rounds'):
+            if getattr(self, name) < 1:
                 raise UserError(f'--{name} {getattr(self, name)} is not 1 or more.')
+        for number in self.threads:
+            if number < 1:
+                raise UserError(f'--threads {number} is not 1 or more.')
+
+    @property
+    def thread_counts(self) -> tuple[int, ...]:
+        """Numbers of CPU threads to measure with."""
+        return self.threads or (available_cores(),)
 
 
 def _check_threshold(value: float) -> None:
     if not 0 <= value <= 1:
         raise UserError(f'--score-threshold {value} is not between 0 and 1.')
+
+
+def check_max_pixels(value: int) -> None:
+    """Raises ``UserError`` for a limit that no picture could keep."""
+    if value < 1:
+        raise UserError(f'--max-pixels {value} is not 1 or more.')

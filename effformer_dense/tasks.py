@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
+from torch import nn
 
 from .config.datasets import DatasetView
 from .config.registry import find_component
+from .data.border.findings import Findings
 from .data.survey import Survey
+from .deploy.features import Normalise
 from .errors import UserError, choice_error
+from .options import MAX_PIXELS
+from .results import Classes, Result
+
+#: Is told what is done, how many of them, and of how many.
+Progress = Callable[[str, int, int], None]
 
 
-class ResultWriter(ABC):
-    """Writes what a model predicts on pictures, one after the other."""
+@dataclass(frozen=True)
+class Reading:
+    """What a run does with a data set.
 
-    @abstractmethod
-    def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
-        """Write what belongs to one picture.
+    Attributes:
+        evaluator: config of the metrics by which it is scored; None where it is trained on.
+        outside_root: pictures may lie outside their folder.
+        max_pixels: larger pictures are left out.
+        progress: is told what is done, how many of them, and of how many.
+    """
 
-        Args:
-            image: (H, W, 3) uint8, RGB.
-            sample: prediction on the CPU, in the coordinates of ``image``.
-            name: relative path of what is drawn, PNG.
-            source: the picture's file.
-        """
+    evaluator: Any = None
+    outside_root: bool = False
+    max_pixels: int = MAX_PIXELS
+    progress: Progress | None = None
 
-    @abstractmethod
-    def close(self) -> None:
-        """Write what belongs to all pictures."""
+
+@dataclass(frozen=True)
+class ExportGraph:
+    """A model from pixels to results, to be recorded.
+
+    Attributes:
+        module: takes tensors by the names of ``inputs``, see :class:`.runtime.metadata.Metadata`.
+        inputs: ``image``, and ``size`` where results come at a size that is asked for.
+        outputs: names of what it returns.
+        normalise: its part that does so, which knows mean and deviation.
+        mask_threshold: probability from which a pixel belongs to an object.
+    """
+
+    module: nn.Module
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    normalise: Normalise
+    mask_threshold: float = 0.5
 
 
 class Task(ABC):
@@ -49,8 +73,20 @@ class Task(ABC):
     framework: ClassVar[str]
 
     @abstractmethod
-    def check_dataset(self, dataset: DatasetView) -> None:
-        """Annotations are there, whole, and of the classes that the config names; raises ``UserError``."""
+    def fit(self, dataset: DatasetView, reading: Reading, findings: Findings) -> dict[str, Any] | None:
+        """Look through the annotations of a data set before a run.
+
+        Args:
+            dataset: whose folders and files are there.
+            reading: what the run does with it.
+            findings: takes note of every record that is repaired, dropped or doubtful.
+
+        Returns:
+            A COCO table to be read in place of the data set's file; None if all can be read as it is.
+
+        Raises:
+            UserError: nothing sensible can be trained, or scored.
+        """
 
     @abstractmethod
     def check_classes(self, dataset: DatasetView) -> None:
@@ -61,7 +97,7 @@ class Task(ABC):
         """Steps of the pipelines, by their places in the config, fit the data set; raises ``UserError``."""
 
     @abstractmethod
-    def survey(self, dataset: DatasetView) -> Survey:
+    def survey(self, dataset: DatasetView, reading: Reading) -> Survey:
         """Look through a data set, to be shown; raises ``UserError`` if nothing can be."""
 
     @abstractmethod
@@ -81,10 +117,31 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def writer(
-        self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
-    ) -> ResultWriter:
-        """Writer of predictions into ``out_dir``; raises ``UserError`` if ``dataset_meta`` does not fit the model."""
+    def classes(self, model: Any, dataset_meta: Mapping[str, Any]) -> Classes:
+        """What the model's labels mean; raises ``UserError`` if ``dataset_meta`` does not fit the model."""
+
+    @abstractmethod
+    def result(self, picture: np.ndarray, sample: BaseDataElement, classes: Classes) -> Result:
+        """What a sample predicts.
+
+        Args:
+            picture: (H, W, 3) uint8, RGB.
+            sample: on the CPU, in the coordinates of ``picture``.
+            classes: of the model.
+        """
+
+    @abstractmethod
+    def graph(self, model: Any, any_size: bool, output: str | None = None) -> ExportGraph:
+        """The model with plain tensors in and out.
+
+        Args:
+            model: in evaluation mode.
+            any_size: of pictures; a file for one size gives what it predicts at that size.
+            output: what is predicted, where there is a choice; None for the usual.
+
+        Raises:
+            UserError: the model cannot be exported, or there is no such output.
+        """
 
     @abstractmethod
     def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:

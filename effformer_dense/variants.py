@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 #: Smallest side of a picture: what the stride of the last map leaves one value of.
 MIN_SIDE_PX = 32
+#: Largest: JPEG holds no more.
+MAX_SIDE_PX = 65_535
 
 
 @dataclass(frozen=True)

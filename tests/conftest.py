@@ -55,6 +55,15 @@ def tiny(request: pytest.FixtureRequest) -> Variant:
     return request.param
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """Same random numbers for what tests share, whichever of them asks for it first."""
+    if fixturedef.scope != 'function':
+        import torch
+
+        torch.manual_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _clean_slate() -> None:
     """Same random numbers, and no scope or visualizer left over from another test's run.

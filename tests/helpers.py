@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -10,7 +12,8 @@ from unittest import mock
 from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
 
 if TYPE_CHECKING:  # conftest.py needs this file, and pytest-xdist's first process, which runs no test, needs no torch
-    from torch import nn
+    import numpy as np
+    from torch import Tensor, nn
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 #: What the published code computes (``tests/golden/README.md``).
@@ -71,6 +74,44 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
             elif name.endswith(('bias.table', 'attention_biases')):
                 value.copy_(draw(value))
     return model
+
+
+def plain_backbone(widths: tuple[int, ...] = TINY_V2.widths) -> nn.Module:
+    """Four convolutions in place of a network, where what follows it is tested: recording takes a fifth of the time."""
+    from torch import nn
+
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            first = nn.Sequential(nn.Conv2d(3, widths[0], 3, 2, 1), nn.ReLU(), nn.Conv2d(widths[0], widths[0], 3, 2, 1))
+            later = [nn.Conv2d(before, after, 3, 2, 1) for before, after in pairwise(widths)]
+            self.stages = nn.ModuleList([first, *later])
+
+        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+            maps = []
+            for stage in self.stages:
+                x = stage(x).relu()
+                maps.append(x)
+            return tuple(maps)
+
+    return Plain().eval()
+
+
+def through_onnx(
+    graph: nn.Module, example: Mapping[str, Tensor], outputs: tuple[str, ...], path: Path, dynamic: bool = True
+) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Write a graph as an ONNX file and open it: inputs by name to outputs by name, on one thread."""
+    import pytest
+
+    onnxruntime = pytest.importorskip('onnxruntime')
+    from effformer_dense.deploy.formats.onnx import OnnxFormat
+    from effformer_dense.deploy.record import record
+
+    OnnxFormat().write(record(graph, example, dynamic), path, outputs)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    return lambda inputs: dict(zip(outputs, session.run(outputs, dict(inputs)), strict=True))
 
 
 def variant_id(variant: Variant) -> str:

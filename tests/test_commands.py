@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from effformer_dense.benchmark import report
-from effformer_dense.benchmark.cases import Case
 from effformer_dense.commands import cli
 from effformer_dense.config import home
 from effformer_dense.config.load import load_config
@@ -19,7 +17,7 @@ from effformer_dense.engine import runner
 from effformer_dense.errors import UserError
 from effformer_dense.files import make_output_dir
 from effformer_dense.invocation import command
-from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions
+from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions, TrainOptions
 from tests.helpers import PROJECT_ROOT
 
 
@@ -58,8 +56,14 @@ def test_train(
 ) -> None:
     monkeypatch.setenv('LOCAL_RANK', '0')  # to be put back
     cli.main('train', line.split())
-    ((options, given_resume),) = calls
-    assert (_plain(options), given_resume) == (expected, resume)
+    ((options, given_resume, training),) = calls
+    assert (_plain(options), given_resume, training) == (expected, resume, TrainOptions())
+
+
+def test_options_of_training_alone(calls: list[tuple]) -> None:
+    cli.main('train', 'c.py --seed 7 --skip-bad-steps 3 --bad-data skip'.split())
+    ((_, _, training),) = calls
+    assert training == TrainOptions(seed=7, skip_bad_steps=3, bad_data='skip')
 
 
 def test_test_and_infer(calls: list[tuple]) -> None:
@@ -99,8 +103,8 @@ def test_test_and_infer(calls: list[tuple]) -> None:
         ('train --local-rank -1', '--local-rank -1 is negative'),
         ('eval-ade20k a b --first-class', '--first-class takes one value or more'),
         ('benchmark v2_s0 --sizes --modes eager', '--sizes takes one value or more'),
-        ('benchmark v2_s0 --sizes 64x', "--sizes takes SIDE or HEIGHTxWIDTH in px, such as 512 or 800x1344; got '64x'"),
-        ('benchmark v2_s0 --sizes -5', "such as 512 or 800x1344; got '-5'"),
+        ('benchmark v2_s0 --sizes 64x', "BATCHxHEIGHTxWIDTH, such as 512, 800x1344 or 8x224x224; got '64x'"),
+        ('benchmark v2_s0 --sizes -5', "such as 512, 800x1344 or 8x224x224; got '-5'"),
         ('benchmark v2_s0 --sizes 99999999', 'to 65,535 px; got 99999999x99999999'),
         ('benchmark v2_s0 --device gpu', "--device must be cpu, cuda, cuda:NUMBER or mps; got 'gpu'"),
         ('benchmark v2_s0 --threads 99999', '--threads 99999 is more than the'),
@@ -155,22 +159,6 @@ def test_a_file_system_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, 'mkdir', refuse)
     with pytest.raises(UserError, match=r'new cannot be made: Read-only file system\. Name another place'):
         make_output_dir(tmp_path / 'new')
-
-
-def test_a_case_that_takes_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Pool:
-        def __enter__(self) -> Pool:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def submit(self, *_: object) -> None:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
-
-    monkeypatch.setattr(report, 'ProcessPoolExecutor', lambda *_, **__: Pool())
-    with pytest.raises(UserError, match=r'v2_s0 eager at 1x64x64 takes more memory than there is: .*Choose smaller'):
-        report._measure_apart(Case('v2_s0', 64, 64))
 
 
 def test_faults_of_the_program_keep_their_traceback(calls: list[tuple], monkeypatch: pytest.MonkeyPatch) -> None:

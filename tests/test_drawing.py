@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from effformer_dense.drawing import Instances, draw_instances, enlargement, fitting, font_for, panels
+from effformer_dense.drawing import Instances, draw_instances, enlargement, fitting, font_for, lacking, panels
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -79,6 +79,26 @@ def test_dollars_take_room_for_themselves() -> None:
 )
 def test_odd_boxes_are_drawn_inside_the_picture(box: tuple[float, ...]) -> None:
     assert draw_instances(np.zeros((480, 640, 3), np.uint8), _box(*box), ['a'], [RED]).shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize('text', ['Fußgänger', 'žlutý kůň', 'кошка', 'γάτα'])
+def test_letters_beyond_ascii_have_pictures(text: str) -> None:
+    assert lacking(font_for([text], 16), text) == set()
+    assert lacking(font_for(['cat'], 16), text), 'the font for ASCII has none for them'
+
+
+def test_a_crowd_of_names_hides_no_object() -> None:
+    left = np.arange(20, 620, 24)
+    boxes = np.stack([left, np.full_like(left, 200), left + 10, np.full_like(left, 212)], axis=1).astype(float)
+    labels = np.zeros(len(boxes), int)
+    drawn = draw_instances(np.zeros((480, 640, 3), np.uint8), Instances(boxes, labels), ['a long name'], [RED])
+    for box in boxes.astype(int):
+        inside = drawn[box[1] + 2 : box[3] - 1, box[0] + 2 : box[2] - 1]
+        assert (inside == 0).mean() > 0.5
+    above = (drawn[180:198] == RED).all(axis=2).any(axis=0)
+    assert 60 < above.sum() < 600 and not above.all(), 'some are named, side by side'
+    alone = draw_instances(np.zeros((480, 640, 3), np.uint8), Instances(boxes[:1], labels[:1]), ['x' * 99], [RED])
+    assert (alone[180:198] == RED).all(axis=2).any(), 'the only one of its class is named in any case'
 
 
 def test_panels_have_their_captions_above() -> None:

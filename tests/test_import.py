@@ -27,6 +27,17 @@ print([name for name in ('torch', 'numpy', 'mmengine', 'mmcv') if name in sys.mo
 """
 
 
+WITHOUT_TORCH = """
+import sys
+from importlib.machinery import PathFinder
+class WithoutTorch(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name == 'torch' else super().find_spec(name, path, target)
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTorch
+"""
+
+
 def test_tables_need_neither_torch_nor_mmengine() -> None:
     done = _run(LIGHT)
     assert done.stdout.strip() == '[]', done.stderr
@@ -38,20 +49,26 @@ def test_backbones_without_mmengine_say_what_to_install() -> None:
     assert '`pip install onedl-mmengine`' in done.stderr
 
 
+def test_backbones_without_torch_say_which_extra_to_install() -> None:
+    done = _run(f'{WITHOUT_TORCH}from effformer_dense import EfficientFormerV2')
+    assert 'ImportError: effformer_dense.backbones needs torch' in done.stderr
+    assert "pip install 'effformer_dense[onedl]'" in done.stderr
+
+
+@pytest.mark.parametrize('line', ['train', 'infer c.py k.pth p.png'])
+def test_commands_without_torch_say_which_extra_to_install(line: str) -> None:
+    script = (
+        f'{WITHOUT_TORCH}from effformer_dense.commands.cli import effdense; sys.argv[1:] = {line.split()}; effdense()'
+    )
+    done = _run(script)
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    assert "has no torch: pip install 'effformer_dense[onedl]'" in done.stderr
+
+
 def test_mmengine_without_torch_is_left_alone() -> None:
     """MMEngine's configs work without torch; so do they beside this package."""
-    hide = """
-import sys
-from importlib.machinery import PathFinder
-class WithoutTorch(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name == 'torch' else super().find_spec(name, path, target)
-sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTorch
-"""
-    done = _run(
-        f'{hide}import importlib.util, effformer_dense, mmengine.config; print(importlib.util.find_spec("torch"))'
-    )
+    imports = 'import importlib.util, effformer_dense, mmengine.config; '
+    done = _run(f'{WITHOUT_TORCH}{imports}print(importlib.util.find_spec("torch"))')
     assert done.stdout.strip() == 'None', done.stderr
 
 

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from effformer_dense.config.datasets import view
-from effformer_dense.preflight.data import check_classes, check_dataset
+from effformer_dense.preflight.data import check_classes, check_folders
 from effformer_dense.tasks import all_tasks, task_named, task_of_dataset, task_of_model
 
 #: Default scope, type, task.
@@ -67,4 +67,4 @@ def test_what_is_neither() -> None:
 def test_a_data_set_of_no_framework_is_left_to_itself(tmp_path: Path) -> None:
     own = view(dict(type=BaseDataset, data_root=str(tmp_path), metainfo=dict(classes=('one', 'two'))))
     check_classes(own)
-    check_dataset(own)
+    check_folders(own)

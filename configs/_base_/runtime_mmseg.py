@@ -6,6 +6,5 @@ default_scope = 'mmseg'
 custom_imports = dict(imports=['effformer_dense', 'effformer_dense.segmentation.register'], allow_failed_imports=False)
 
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=4000))
-custom_hooks = [dict(type='mmdet.CheckInvalidLossHook', interval=50)]
 visualizer = dict(type='SegLocalVisualizer')
 log_processor = dict(by_epoch=False)

@@ -1,11 +1,19 @@
 """EfficientFormer backbones; torch and MMEngine only."""
 
+import importlib.util
+
 # Before the modules below: whoever waits for MMEngine (the package itself) can import any of them, but none half-done.
 try:
     import mmengine  # noqa: F401
+    import torch  # noqa: F401
 except ModuleNotFoundError as error:
-    if error.name != 'mmengine':
+    if error.name not in ('mmengine', 'torch'):
         raise
+    if importlib.util.find_spec('torch') is None:
+        raise ImportError(
+            "effformer_dense.backbones needs torch, which is not installed. pip install 'effformer_dense[onedl]' "
+            'brings it and all else that training takes. Exported models run without: effformer_dense.runtime.'
+        ) from error
     raise ImportError(
         'effformer_dense needs MMEngine, which is not installed. Install the maintained fork, which is what we test: '
         '`pip install onedl-mmengine`, or the original: `pip install mmengine`. '

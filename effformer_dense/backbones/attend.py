@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from .chunked import Constants, Operands, attend_in_chunks, attend_in_chunks_backward
+from .compiled import attend_compiled
+from .recorded import attend_recorded
 from .relpos import no_autocast
-from .tracing import wants_standard_operators
+from .tracing import is_recording, wants_standard_operators
 
 
 def attend(operands: Operands) -> Tensor:
@@ -21,12 +23,16 @@ def attend(operands: Operands) -> Tensor:
 
     Exact, whichever way it is computed. In chunks of queries: nothing of size queries x keys is held, and the backward
     pass computes the scores again. Whole: where gradients are wanted and all scores fit one chunk anyway, and, with
-    standard operators only, where a graph is exported.
+    standard operators only, where a graph is exported (:func:`.recorded.attend_recorded`).
 
     Returns:
         Shape (B, h', w', n, e); in chunks, laid out in memory as ``v``.
     """
-    if wants_standard_operators() or (torch.is_grad_enabled() and operands.fit_one_chunk):
+    if wants_standard_operators():
+        return attend_recorded(operands)
+    if is_recording():
+        return attend_compiled(operands)
+    if torch.is_grad_enabled() and operands.fit_one_chunk:
         return attend_whole(operands)
     return _ChunkedAttention.apply(operands.constants, *operands.tensors)
 

@@ -2,9 +2,6 @@
 
 Letters: ``B`` batch, ``n`` heads, ``h, w`` grid of keys, ``h', w'`` grid of queries, ``d`` key width, ``e``
 value width.
-
-``torch.compile`` leaves the attention blocks as they are: it cannot make chunks of sizes it does not know, and
-reasoning about the products of such sizes took it more than ten minutes (torch 2.11).
 """
 
 from __future__ import annotations
@@ -18,8 +15,10 @@ from .chunked import Operands
 from .layers import ConvNorm
 from .norm_gelu import activate
 from .options import AttentionOptions
+from .recorded import bias_of_pairs
 from .relpos import BiasValues, bias_values, no_autocast, resize_table
-from .tracing import has_values
+from .scale import ScoreScale
+from .tracing import has_values, is_recording, merge, wants_standard_operators
 
 
 class RelativePositionBias(nn.Module):
@@ -38,6 +37,8 @@ class RelativePositionBias(nn.Module):
     """
 
     _CACHED_SIZES = 4
+    #: Up to so many, values of all pairs are kept, instead of looking them up in each forward pass: 2 MiB.
+    _CACHED_PAIRS = 2**19
 
     def __init__(self, num_heads: int, grid: int, resize: str, query_stride: int = 1) -> None:
         super().__init__()
@@ -53,28 +54,35 @@ class RelativePositionBias(nn.Module):
             # On the table, where it costs nothing: resizing and looking up keep constants and sums.
             assert mix.bias is not None
             with no_autocast(table):
-                table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).view_as(table)
+                table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).unflatten(1, table.shape[1:])
+        if is_recording():
+            return self._compute(table, height, width)
         if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or not has_values(table):
             self._cache.clear()
             return self._compute(table, height, width)
         key = (height, width, table.dtype)
         hit = self._cache.pop(key, None)
         if hit is None or not torch.equal(hit[0], table):
-            hit = (table.detach().clone(), self._compute(table, height, width))
+            hit = (table.detach().clone(), self._compute(table, height, width).expanded(self._CACHED_PAIRS))
         self._cache[key] = hit  # last used, last in order
         if len(self._cache) > self._CACHED_SIZES:
             self._cache.pop(next(iter(self._cache)))
         return hit[1]
 
     def _compute(self, table: Tensor, height: int, width: int) -> BiasValues:
-        return bias_values(table, (height, width), self.resize, self.query_stride)
+        size = height, width
+        if wants_standard_operators():
+            pairs = bias_of_pairs(table, size, self.resize, self.query_stride)
+            return BiasValues(pairs, size, self.query_stride, per_pair=True)
+        return bias_values(table, size, self.resize, self.query_stride)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Resize a table that was learned on another grid, then load as usual."""
         key = prefix + 'table'
         loaded = state_dict.get(key)
         if loaded is not None and loaded.dim() == 3 and loaded.shape != self.table.shape:
-            mode = 'bicubic' if self.resize == 'matrix' else self.resize
+            # A matrix is no table, and with zeros what was loaded would be lost.
+            mode = 'bicubic' if self.resize in ('matrix', 'zero') else self.resize
             _, height, width = self.table.shape
             state_dict[key] = resize_table(loaded, (height, width), mode)
         self._cache.clear()
@@ -115,18 +123,23 @@ class TokenAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads, self.key_dim, self.value_dim, self.chunk = num_heads, key_dim, value_dim, options.chunk
+        self.score_scale = ScoreScale.of(key_dim, options)
         self.qkv = nn.Linear(channels, num_heads * (2 * key_dim + value_dim))
         self.proj = nn.Linear(num_heads * value_dim, channels)
         self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize)
 
-    @torch.compiler.disable
     def forward(self, tokens: Tensor) -> Tensor:
         """Grid of tokens (B, h, w, C) to the same shape."""
         qkv = self.qkv(tokens).unflatten(3, (self.num_heads, -1))  # (B, h, w, n, 2d + e)
         q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=4)
-        bias = self.bias(*tokens.shape[1:3])
-        mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk))  # (B, h, w, n, e)
-        return self.proj(mixed.flatten(3))
+        h, w = tokens.shape[1:3]
+        q, factor = self.score_scale.divide(q, h * w)
+        mixed = attend(Operands.with_bias(q, k, v, self.bias(h, w), factor, chunk=self.chunk))  # (B, h, w, n, e)
+        return self.proj(merge(mixed, 3, 4))
+
+
+class TalkingHead(nn.Conv2d):
+    """A matrix over heads and its bias, as published weights have it; attention takes both, nobody calls it."""
 
 
 class MapAttention(nn.Module):
@@ -155,7 +168,8 @@ class MapAttention(nn.Module):
         value_dim: int = 128,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.stride, self.chunk = num_heads, key_dim, stride, options.chunk
+        self.num_heads, self.stride, self.chunk = num_heads, stride, options.chunk
+        self.score_scale = ScoreScale.of(key_dim, options)
         width = num_heads * value_dim
         self.stride_conv = (
             ConvNorm(channels, channels, norm_cfg, kernel_size=3, stride=stride, groups=channels)
@@ -166,13 +180,12 @@ class MapAttention(nn.Module):
         self.k = ConvNorm(channels, num_heads * key_dim, norm_cfg)
         self.v = ConvNorm(channels, width, norm_cfg)
         self.v_local = ConvNorm(width, width, norm_cfg, kernel_size=3, groups=width)
-        self.talking_head1 = nn.Conv2d(num_heads, num_heads, kernel_size=1)
-        self.talking_head2 = nn.Conv2d(num_heads, num_heads, kernel_size=1)
+        self.talking_head1 = TalkingHead(num_heads, num_heads, kernel_size=1)
+        self.talking_head2 = TalkingHead(num_heads, num_heads, kernel_size=1)
         self.activation = nn.GELU()
         self.proj = ConvNorm(width, channels, norm_cfg)
         self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize)
 
-    @torch.compiler.disable
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """Map (B, C, H, W) to the same shape, times a factor per channel ``scale``, shape (C,)."""
         size = x.shape[2:]
@@ -182,8 +195,9 @@ class MapAttention(nn.Module):
         values = self.v(x)
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
         mixes = self.talking_head1.weight[:, :, 0, 0], self.talking_head2.weight[:, :, 0, 0]
+        q, factor = self.score_scale.divide(q, h * w)
         bias = self.bias(h, w, mix=self.talking_head1)
-        mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, mixes, self.chunk))  # (B, h, w, n, e)
+        mixed = attend(Operands.with_bias(q, k, v, bias, factor, mixes, self.chunk))  # (B, h, w, n, e)
         # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
         total = v.sum(dim=(1, 2), keepdim=True, dtype=torch.promote_types(v.dtype, torch.float32))  # (B, 1, 1, n, e)
         assert self.talking_head2.bias is not None
@@ -193,6 +207,8 @@ class MapAttention(nn.Module):
             size_above = (self.stride * h, self.stride * w)
             out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
             out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
+            if is_recording():  # or a graph would hold for even sizes alone, or for odd ones
+                out = out.clone(memory_format=torch.contiguous_format)
         out = activate(out, self.activation)
         return self.proj(out) if scale is None else self.proj(out, scale)
 
@@ -232,7 +248,8 @@ class DownsamplingAttention(nn.Module):
         value_dim: int = 64,
     ) -> None:
         super().__init__()
-        self.num_heads, self.key_dim, self.chunk = num_heads, key_dim, options.chunk
+        self.num_heads, self.chunk = num_heads, options.chunk
+        self.score_scale = ScoreScale.of(key_dim, options)
         width = num_heads * value_dim
         self.q = LocalGlobalQuery(in_channels, num_heads * key_dim, norm_cfg)
         self.k = ConvNorm(in_channels, num_heads * key_dim, norm_cfg)
@@ -242,13 +259,13 @@ class DownsamplingAttention(nn.Module):
         self.proj = ConvNorm(width, out_channels, norm_cfg)
         self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize, query_stride=2)
 
-    @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', ceil(H / 2), ceil(W / 2))."""
         values = self.v(x)
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
-        bias = self.bias(*x.shape[2:])
-        mixed = attend(Operands.with_bias(q, k, v, bias, self.key_dim**-0.5, chunk=self.chunk))  # (B, h', w', n, e)
+        h, w = x.shape[2:]
+        q, factor = self.score_scale.divide(q, h * w)
+        mixed = attend(Operands.with_bias(q, k, v, self.bias(h, w), factor, chunk=self.chunk))  # (B, h', w', n, e)
         return self.proj(activate(_join_heads(mixed) + self.v_local(values), self.activation))
 
 
@@ -277,4 +294,4 @@ def _split_heads(x: Tensor, num_heads: int) -> Tensor:
 
 def _join_heads(grid: Tensor) -> Tensor:
     """Grid (B, h, w, n, e) to map (B, n * e, h, w)."""
-    return grid.permute(0, 3, 4, 1, 2).flatten(1, 2)
+    return merge(grid.permute(0, 3, 4, 1, 2), 1, 2)

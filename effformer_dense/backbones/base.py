@@ -17,6 +17,7 @@ from ..errors import UserError, choice_error
 from ..variants import MIN_SIDE_PX, Variant
 from .layers import Stem
 from .options import AttentionOptions
+from .recorded import OutputNorm
 from .tracing import has_values, is_recording, wants_standard_operators
 
 STRIDES = (4, 8, 16, 32)
@@ -51,8 +52,8 @@ class DenseBackbone(BaseModule):
             nor trained.
         bias_grid: side, in 1/32 cells, of the grid of the learnable bias tables: 7 = 224 px, 25 = 800 px.
             Tables of loaded weights are resized to it.
-        bias_resize: how tables reach the grid of the image: ``'bicubic'``, ``'bilinear'``, or ``'matrix'`` for
-            the published COCO and ADE20K weights (:mod:`.relpos`).
+        bias_resize: how tables reach the grid of the image: one of ``offset_maps.MODES`` (``'bicubic'``,
+            ``'clamp'``, ...), or ``'matrix'`` for the published COCO and ADE20K weights (:mod:`.relpos`).
         drop_path_rate: stochastic depth rate of the last block; None for the variant's own.
         frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages.
         norm_eval: keep batch norm statistics fixed in training.
@@ -60,6 +61,7 @@ class DenseBackbone(BaseModule):
         with_cp: recompute each block in the backward pass, for less memory.
         attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
             (:func:`.chunked.queries_per_chunk`). Changes time and memory, not results.
+        attention_scale: None, or ``'log_tokens'`` for scores that grow with the number of tokens (:mod:`.scale`).
         out_norm: GroupNorm with one group on every output; None: as in the published dense models (V1 has it, V2 not).
         init_cfg: MMEngine's initialisation config, for example
             ``dict(type='Pretrained', checkpoint='timm://efficientformerv2_s0.snap_dist_in1k')``.
@@ -96,6 +98,7 @@ class DenseBackbone(BaseModule):
         norm_cfg: dict | None = None,
         with_cp: bool = False,
         attention_chunk: int | None = None,
+        attention_scale: str | None = None,
         out_norm: bool | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -108,13 +111,13 @@ class DenseBackbone(BaseModule):
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
         self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
         self.bias_grid, self.bias_resize = bias_grid, bias_resize
-        self.attention_options = AttentionOptions(bias_grid, bias_resize, attention_chunk)
+        self.attention_options = AttentionOptions(bias_grid, bias_resize, attention_chunk, attention_scale)
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
         self.norm_cfg = dict(norm_cfg or {'type': 'BN'})
         self.stem = Stem(variant.widths[0], self.norm_cfg, self.stem_activation)
         self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
         normed = self.out_indices if (self.norms_outputs if out_norm is None else out_norm) else ()
-        self.out_norms = nn.ModuleDict({str(index): nn.GroupNorm(1, variant.widths[index]) for index in normed})
+        self.out_norms = nn.ModuleDict({str(index): OutputNorm(variant.widths[index]) for index in normed})
         self.apply(_init_linear)
         self._freeze()
         self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)

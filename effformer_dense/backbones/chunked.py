@@ -155,14 +155,16 @@ class _Scores:
     def chunks(self) -> Iterator[Chunk]:
         return _chunks(len(self.q), self.bias.query_size, self.operands.chunk)
 
-    def of(self, part: Chunk) -> tuple[Tensor, Tensor, Tensor]:
+    def of(self, part: Chunk, backwards: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (g * n, c, d), keys (g * n, N, d) and values (g * n, N, e) of a chunk."""
         queries = self.q[part.images, :, part.queries].flatten(0, 1)
+        if backwards:
+            queries = queries.flip(1)
         return queries, self.k[part.images].flatten(0, 1), self.v[part.images].flatten(0, 1)
 
-    def probabilities(self, part: Chunk, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor | None]:
+    def probabilities(self, part: Chunk, q: Tensor, k: Tensor, backwards: bool = False) -> tuple[Tensor, Tensor | None]:
         """Softmax of the scores, and the products ``q @ k`` if they were mixed: each (g * n, c, N)."""
-        scores = self.bias.part(part.rows, part.columns)  # (n, c, N)
+        scores = self.bias.part(part.rows, part.columns, backwards)  # (n, c, N)
         if part.num_images > 1:
             scores = scores.repeat(part.num_images, 1, 1)
         if self.mix_scores is None and q.dtype == self.dtype:
@@ -181,11 +183,13 @@ def attend_in_chunks(operands: Operands) -> Tensor:
     scores = _Scores(operands)
     grid = empty_output(operands.q, operands.v)
     out = _tokens(grid)
+    # Turning queries and results round costs less than turning round the bias, which has a value per pair.
+    backwards = not scores.bias.per_pair
     for part in scores.chunks():
-        queries, keys, values = scores.of(part)
-        weights = _mix(scores.mix_weights, scores.probabilities(part, queries, keys)[0])
+        queries, keys, values = scores.of(part, backwards)
+        weights = _mix(scores.mix_weights, scores.probabilities(part, queries, keys, backwards)[0])
         mixed = torch.bmm(weights.to(values.dtype), values)  # (g * n, c, e)
-        out[part.images, :, part.queries] = mixed.unflatten(0, (part.num_images, -1))
+        out[part.images, :, part.queries] = (mixed.flip(1) if backwards else mixed).unflatten(0, (part.num_images, -1))
     return grid
 
 

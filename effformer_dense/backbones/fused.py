@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from .chunked import equal_parts
 from .folding import fold_scale
 from .layers import ConvMlp, LayerScale
-from .tracing import wants_standard_operators
+from .tracing import is_recording, wants_standard_operators
 
-#: Hidden values of an MLP (channels x rows x width) computed at once on a CPU: few enough to stay in a cache and in
-#: memory that the allocator reuses. Blocks of 32 MiB and more come from the system, page by page, every time.
-TILE_VALUES = 2**21
+#: Hidden values of an MLP (channels x rows x width) that a thread computes at once on a CPU: few enough to stay in its
+#: cache. With one thread 2**20 was best or next to it of 2**17 to 2**21 (AVX-512; S0, L and L1; 512 and 800 x 1344 px).
+TILE_VALUES = 2**20
+#: And that all threads do: few enough for memory that the allocator reuses. Blocks of 32 MiB and more come from the
+#: system, page by page, every time.
+MAX_TILE_VALUES = 2**21
 
 
 def fold_layer_scale(last: nn.Module, scale: nn.Module) -> nn.Module:
@@ -59,21 +62,23 @@ class FusedMlp(nn.Module):
         self.halo = int(pooling is not None or mlp.mid is not None)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._rows(x, 0, x.shape[2])
+        return self._compute(x, keep=None)
 
     def _rows(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Rows ``start`` to ``stop`` of the result."""
         above, below = max(start - self.halo, 0), min(stop + self.halo, x.shape[2])
-        x = x[:, :, above:below]
-        keep = slice(start - above, stop - above)
+        return self._compute(x[:, :, above:below], keep=slice(start - above, stop - above))
+
+    def _compute(self, x: Tensor, keep: slice | None) -> Tensor:
+        """The result, of which rows ``keep`` are wanted; None: all."""
         if self.pooling is not None:
             pooled = F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
-            x = torch.lerp(x[:, :, keep], pooled[:, :, keep], self.pooling)
+            x = _towards(_some_rows(x, keep), _some_rows(pooled, keep), self.pooling.to(x.dtype))
             return _add(x, self.scale(self.mlp(x)))
         hidden = self.mlp.fc1(x)
         if self.mlp.mid is not None:
-            hidden = self.mlp.mid(hidden)[:, :, keep]
-        return _add(x[:, :, keep], self.scale(self.mlp.fc2(hidden)))
+            hidden = _some_rows(self.mlp.mid(hidden), keep)
+        return _add(_some_rows(x, keep), self.scale(self.mlp.fc2(hidden)))
 
 
 class TiledMlp(FusedMlp):
@@ -82,17 +87,20 @@ class TiledMlp(FusedMlp):
     Its layers must be convolutions: a norm over the whole map has no tiles.
     """
 
-    @torch.compiler.disable  # compiled, it would take whole maps, and longer
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         values = self.hidden * height * width
-        if x.device.type != 'cpu' or wants_standard_operators() or batch * values <= TILE_VALUES:
+        if x.device.type != 'cpu' or is_recording() or batch * values <= _tile_values():
             return super().forward(x)
         out = torch.empty_like(x)
-        for images in equal_parts(batch, TILE_VALUES // values):
-            for rows in equal_parts(height, TILE_VALUES * height // values):
+        for images in equal_parts(batch, _tile_values() // values):
+            for rows in equal_parts(height, _tile_values() * height // values):
                 out[images, :, rows] = self._rows(x[images], rows.start, rows.stop)
         return out
+
+
+def _tile_values() -> int:
+    return min(TILE_VALUES * torch.get_num_threads(), MAX_TILE_VALUES)
 
 
 def fuse_mlp(mlp: ConvMlp, scale: LayerScale, pooling: Tensor | None = None) -> FusedMlp:
@@ -100,6 +108,16 @@ def fuse_mlp(mlp: ConvMlp, scale: LayerScale, pooling: Tensor | None = None) -> 
     folded = all(layer is None or isinstance(layer, nn.Conv2d) for layer in (mlp.fc1, mlp.mid, mlp.fc2))
     kind = TiledMlp if folded and scale.weight.device.type == 'cpu' else FusedMlp
     return kind(mlp, scale, pooling)
+
+
+def _some_rows(x: Tensor, keep: slice | None) -> Tensor:
+    """Rows of a map. All of them are no slice: its bounds would stand in a graph."""
+    return x if keep is None else x[:, :, keep]
+
+
+def _towards(x: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """``torch.lerp``, which in ONNX is a chain of operators."""
+    return x + weight * (target - x) if wants_standard_operators() else torch.lerp(x, target, weight)
 
 
 def _add(x: Tensor, branch: Tensor) -> Tensor:

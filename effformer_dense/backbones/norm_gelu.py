@@ -23,7 +23,8 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> TypeGuard[nn.B
     Not for other layers, nor where somebody watches one of the two by hooks; and a compiler finds this by itself.
     """
     return (
-        type(norm) is nn.BatchNorm2d
+        not is_recording()
+        and type(norm) is nn.BatchNorm2d
         and _is_gelu(activation)
         and norm.affine
         and norm.momentum is not None
@@ -31,7 +32,6 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> TypeGuard[nn.B
         and torch.is_grad_enabled()
         and (x.requires_grad or norm.weight.requires_grad)
         and not _is_watched(norm, activation)
-        and not is_recording()
     )
 
 

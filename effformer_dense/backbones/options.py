@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from ..errors import UserError, choice_error
 from .relpos import RESIZE_MODES
 
+ATTENTION_SCALES = (None, 'log_tokens')
+
 
 @dataclass(frozen=True)
 class AttentionOptions:
@@ -16,6 +18,7 @@ class AttentionOptions:
         bias_grid: side, in key cells, of the grid that the bias table is learned on.
         bias_resize: how the table reaches the grid at hand, one of :data:`.relpos.RESIZE_MODES`.
         chunk: queries computed at once; None: chosen from the sizes, see :func:`.chunked.queries_per_chunk`.
+        attention_scale: how scores follow the number of keys, one of :data:`ATTENTION_SCALES`; see :mod:`.scale`.
 
     Raises:
         UserError: a value outside its choices, named as the backbone's argument is.
@@ -24,6 +27,7 @@ class AttentionOptions:
     bias_grid: int = 7
     bias_resize: str = 'bicubic'
     chunk: int | None = None
+    attention_scale: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.bias_grid, int) or self.bias_grid < 1:
@@ -33,6 +37,13 @@ class AttentionOptions:
         if self.chunk is not None and (not isinstance(self.chunk, int) or self.chunk < 1):
             raise UserError(
                 f'attention_chunk must be a positive number of queries, or None to choose one; got {self.chunk!r}.'
+            )
+        if self.attention_scale not in ATTENTION_SCALES:
+            raise choice_error('attention_scale', self.attention_scale, ATTENTION_SCALES)
+        if self.attention_scale is not None and self.bias_grid == 1:
+            raise UserError(
+                f'attention_scale={self.attention_scale!r} compares with the cells of the bias grid, which must be '
+                'more than one: set bias_grid to the grid of the training, 7 for 224 px; got bias_grid 1.'
             )
 
     def on_grid(self, bias_grid: int) -> AttentionOptions:

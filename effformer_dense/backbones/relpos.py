@@ -11,19 +11,17 @@ from which EfficientFormer takes it.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import choice_error
+from .offset_maps import MODES, interpolation_matrix
 
-TABLE_MODES = ('bicubic', 'bilinear')
+TABLE_MODES = tuple(MODES)
 RESIZE_MODES = (*TABLE_MODES, 'matrix')
-
-# Keys' cubic convolution coefficient, the one torch.nn.functional.interpolate uses.
-_CUBIC_A = -0.75
 
 
 def offset_index(height: int, width: int, stride: int = 1, device: torch.device | None = None) -> Tensor:
@@ -34,8 +32,8 @@ def offset_index(height: int, width: int, stride: int = 1, device: torch.device 
     Returns:
         int64 tensor, shape (ceil(height / stride) * ceil(width / stride), height * width).
     """
-    dy = _absolute_offsets(height, stride, device)  # (q_h, h)
-    dx = _absolute_offsets(width, stride, device)  # (q_w, w)
+    dy = absolute_offsets(height, stride, device)  # (q_h, h)
+    dx = absolute_offsets(width, stride, device)  # (q_w, w)
     index = dy[:, None, :, None] * width + dx[None, :, None, :]  # (q_h, q_w, h, w)
     return index.flatten(2, 3).flatten(0, 1)
 
@@ -43,13 +41,12 @@ def offset_index(height: int, width: int, stride: int = 1, device: torch.device 
 def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') -> Tensor:
     """Interpolate a table of absolute offsets to another grid.
 
-    Height and width are resized independently with aligned corners, so that offset 0 stays offset 0
-    and the largest offset stays the largest. Equal sizes return ``table`` itself.
+    Height and width are resized independently. Offset 0 stays offset 0. Equal sizes return ``table`` itself.
 
     Args:
         table: shape (heads, R, R), or any (heads, rows, columns).
         size: (h, w).
-        mode: ``'bicubic'`` or ``'bilinear'``.
+        mode: one of :data:`TABLE_MODES`, see :mod:`.offset_maps`.
 
     Returns:
         Shape (heads, h, w), dtype of ``table``.
@@ -58,7 +55,7 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
         UserError: unknown ``mode``.
     """
     _check_mode(mode)
-    if tuple(table.shape[-2:]) == tuple(size):
+    if tuple(table.shape[-2:]) == tuple(size) and mode != 'zero':
         return table
     return resize_signed(table, size, mode)[:, size[0] - 1 :, size[1] - 1 :]
 
@@ -102,25 +99,29 @@ def signed_offsets(table: Tensor) -> Tensor:
     return torch.cat([signed.flip(2), signed[:, :, 1:]], dim=2)  # (heads, 2h - 1, 2w - 1)
 
 
-def expand_queries(signed: Tensor, size: tuple[int, int], stride: int, rows: slice, columns: slice) -> Tensor:
-    """Bias of a rectangular part of the queries for all keys, without an index tensor: windows are views, copied once.
+def expand_queries(
+    signed: Tensor, size: tuple[int, int], stride: int, rows: slice, columns: slice, backwards: bool = False
+) -> Tensor:
+    """Bias of a rectangular part of the queries for all keys, without an index tensor: windows are views.
 
     Args:
         signed: of :func:`signed_offsets`, shape (heads, 2h - 1, 2w - 1).
         size: (h, w) of the keys.
         stride: step between queries.
         rows, columns: which queries, counted on the query grid; ``start`` and ``stop`` given.
+        backwards: from the last of these queries to the first. That is how their windows lie in ``signed``, and saves
+            the copy that turns them round.
 
     Returns:
         New tensor, shape (heads, rows * columns, h * w).
     """
     h, w = size
     windows = signed.unfold(1, h, 1).unfold(2, w, 1)  # (heads, h, w, h, w); window a holds dy = a - (h - 1) + key
-    # Query y needs window h - 1 - y * stride: from the last query's window up, then turned round.
+    # Query y needs window h - 1 - y * stride: from the last query's window up.
     top, left = h - 1 - (rows.stop - 1) * stride, w - 1 - (columns.stop - 1) * stride
     bottom, right = h - rows.start * stride, w - columns.start * stride
-    chosen = windows[:, top:bottom:stride, left:right:stride].flip(1, 2)
-    return chosen.flatten(3, 4).flatten(1, 2).contiguous()
+    chosen = windows[:, top:bottom:stride, left:right:stride]
+    return (chosen if backwards else chosen.flip(1, 2)).flatten(3, 4).flatten(1, 2).contiguous()
 
 
 def fold_queries(
@@ -204,14 +205,19 @@ class BiasValues:
     def query_size(self) -> tuple[int, int]:
         return -(-self.size[0] // self.stride), -(-self.size[1] // self.stride)
 
-    def part(self, rows: slice, columns: slice) -> Tensor:
-        """Bias of a rectangular part of the queries: new tensor (n, rows * columns, N)."""
+    def part(self, rows: slice, columns: slice, backwards: bool = False) -> Tensor:
+        """Bias of a rectangular part of the queries, see :func:`expand_queries`: new tensor (n, rows * columns, N)."""
         if self.per_pair:
             width = self.query_size[1]
-            return self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop].clone(
-                memory_format=torch.contiguous_format
-            )
-        return expand_queries(self.values, self.size, self.stride, rows, columns)
+            part = self.values[:, rows.start * width + columns.start : (rows.stop - 1) * width + columns.stop]
+            return part.flip(1) if backwards else part.clone(memory_format=torch.contiguous_format)
+        return expand_queries(self.values, self.size, self.stride, rows, columns, backwards)
+
+    def expanded(self, at_most: int) -> BiasValues:
+        """The same with one value per pair, where these are ``at_most`` so many."""
+        (query_height, query_width), (height, width) = self.query_size, self.size
+        pairs = len(self.values) * query_height * query_width * height * width
+        return self if pairs > at_most else replace(self, values=self.everything(), per_pair=True)
 
     def everything(self) -> Tensor:
         """Bias of all queries: shape (n, Q, N)."""
@@ -249,7 +255,9 @@ def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bi
 def no_autocast(like: Tensor) -> AbstractContextManager:
     """Context without autocast; none at all where it is off, so that exported graphs hold no trace of it."""
     kind = like.device.type
-    active = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    # The compiler cannot follow the first question; it compiles for devices that have autocast.
+    available = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
+    active = available and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if active else nullcontext()
 
 
@@ -258,31 +266,12 @@ def _check_mode(mode: str) -> None:
         raise choice_error('mode', mode, TABLE_MODES)
 
 
-def _absolute_offsets(length: int, stride: int, device: torch.device | None) -> Tensor:
+def absolute_offsets(length: int, stride: int, device: torch.device | None) -> Tensor:
     keys = torch.arange(length, device=device)
     return (keys[::stride, None] - keys[None, :]).abs()
 
 
-def _interpolation_matrix(source: int, target: int, mode: str, like: Tensor) -> Tensor:
-    """Weights of the ``source`` samples in each of ``target`` samples, aligned corners: (target, source)."""
-    step = (source - 1) / max(target - 1, 1)
-    position = torch.arange(target, device=like.device, dtype=like.dtype) * step
-    taps = torch.arange(-1, 3, device=like.device)
-    distance = (position - position.floor())[:, None] - taps  # (target, 4)
-    near = distance.abs()
-    if mode == 'bilinear':
-        weights = (1 - near).clamp(min=0)
-    else:
-        inner = ((_CUBIC_A + 2) * near - (_CUBIC_A + 3)) * near**2 + 1
-        outer = ((near - 5) * near + 8) * near * _CUBIC_A - 4 * _CUBIC_A
-        weights = torch.where(near <= 1, inner, torch.where(near < 2, outer, torch.zeros_like(near)))
-    # Taps past an edge count for the edge sample.
-    sample = (position.floor().long()[:, None] + taps).clamp(0, source - 1)  # (target, 4)
-    hits = sample[:, :, None] == torch.arange(source, device=like.device)  # (target, 4, source)
-    return torch.einsum('tk,tks->ts', weights, hits.to(weights))
-
-
 def _signed_weights(source: int, target: int, mode: str, like: Tensor) -> Tensor:
     """Weights of a table's ``source`` samples for the offsets -(target - 1) to target - 1: (2 target - 1, source)."""
-    weights = _interpolation_matrix(source, target, mode, like)
+    weights = interpolation_matrix(source, target, mode, like)
     return torch.cat([weights.flip(0), weights[1:]])

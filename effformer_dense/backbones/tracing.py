@@ -25,8 +25,9 @@ def wants_standard_operators() -> bool:
     """
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or _in_vmap():
         return True
-    # Older torch cannot tell the two apart.
-    exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)()
+    # Not torch.compiler.is_exporting(): asked by a compiler, it says yes (torch 2.11). Older torch cannot tell the two
+    # apart.
+    exporting = getattr(torch.compiler, '_is_exporting_flag', torch.compiler.is_compiling())
     return exporting or (not torch.compiler.is_compiling() and get_proxy_mode() is not None)
 
 
@@ -48,6 +49,16 @@ def has_values(x: Tensor) -> bool:
         and not _functorch.is_functorch_wrapped_tensor(x)
         and not isinstance(_get_current_dispatch_mode(), FakeTensorMode)
     )
+
+
+def merge(x: Tensor, first: int, last: int) -> Tensor:
+    """``x.flatten(first, last)``, without a question whether a side is 1.
+
+    A view of other strides asks that, and a program would hold for maps of more cells alone.
+    """
+    if wants_standard_operators():
+        x = x.clone(memory_format=torch.contiguous_format)
+    return x.flatten(first, last)
 
 
 def _in_vmap() -> bool:

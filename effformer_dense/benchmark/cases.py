@@ -1,45 +1,54 @@
-"""Benchmark cases and their measurements."""
+"""What is compared with what: cases, and the groups in which they take turns."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..config.home import find_config
-from ..errors import UserError, choice_error
+from ..deploy.formats import format_named
+from ..deploy.precision import check_precision
+from ..errors import MissingPackageError, UserError, choice_error
 from ..invocation import command
+from ..options import BenchmarkOptions
 from ..preflight.device import check_device
-from ..variants import ALL_VARIANTS, MIN_SIDE_PX, Variant
+from ..threads import available_cores
+from ..variants import ALL_VARIANTS, MAX_SIDE_PX, MIN_SIDE_PX, Variant
+from .published import check_published
 
-MODES = ('eager', 'fused', 'compiled', 'fused+compiled')
+#: Our networks in PyTorch.
+OWN = ('eager', 'fused', 'compiled', 'fused+compiled')
+#: Files for pictures of any size, or of this one, each run by its own runtime.
+EXPORTED = ('onnx', 'onnx-fixed', 'openvino')
+#: Others' code for the same networks.
+TIMM = ('timm', 'timm+compiled')
+PUBLISHED = 'published'
+MODES = (*OWN, *EXPORTED, *TIMM, PUBLISHED)
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 TIMM_SIDE_PX = 224
-#: What a JPEG can have.
-MAX_SIDE_PX = 65_535
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the benchmark.
+    """One contender under one set of conditions.
 
     Attributes:
         model: name of a variant ('v2_s0'), or path of a config.
         height, width: of the input, in px.
-        batch: images at once.
+        batch: images at once; exported files take them one after the other.
         mode: one of :data:`MODES`.
-        precision: one of :data:`PRECISIONS`; other than fp32 by autocast.
+        precision: one of :data:`PRECISIONS`.
         device: torch device.
         train: a training step (forward and backward pass) instead of a forward pass.
         with_cp: train with blocks recomputed in the backward pass.
-        library: 'effformer_dense', or 'timm' for timm's model of the same name.
-        threads: of torch on a CPU.
-        keep_memory: whether the process keeps memory that it frees, as that of the tools does.
-        repeats: how often the step is timed.
+        threads: on a CPU.
+        keep_memory: whether the process keeps memory that it frees, as that of the commands does.
+        published: checkout of the published code, for the mode of that name.
+        files: folder of exported files, which groups share: writing one takes longer than measuring it.
     """
 
     model: str
@@ -51,52 +60,27 @@ class Case:
     device: str = 'cpu'
     train: bool = False
     with_cp: bool = False
-    library: str = 'effformer_dense'
     threads: int = 1
     keep_memory: bool = True
-    repeats: int = 10
+    published: Path | None = None
+    files: Path | None = None
 
     @property
     def label(self) -> str:
-        """Short name for a table."""
-        name = Path(self.model).stem if is_config(self.model) else self.model
-        return f'{name} ({self.library})' if self.library == 'timm' else name
+        """Short name of the model, for a table."""
+        return Path(self.model).stem if is_config(self.model) else self.model
+
+    @property
+    def contender(self) -> str:
+        """Mode and precision, for a table."""
+        return self.mode if self.precision == 'fp32' else f'{self.mode} {self.precision}'
 
     @property
     def conditions(self) -> str:
-        """Mode and other settings that differ from the defaults, for a table."""
-        extras = (('train', self.train), ('cp', self.with_cp), ('sys', not self.keep_memory))
-        return ' '.join([self.mode, *(name for name, applies in extras if applies), self.precision])
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Result of one case.
-
-    Attributes:
-        median_ms, fastest_ms, slowest_ms: of the timed steps.
-        images_per_s: at the median.
-        peak_mib: memory above that at the start of the first step; None where the system does not tell.
-        gmacs: multiply-accumulates of a step, in units of 1e9, in convolutions and matrix products.
-        parameters: of the model before fusing.
-        gemm_gflops: rate of a large matrix product, measured between the steps: median.
-        gflop_equivalent: median time x that rate, in GFLOP: what the machine could have computed meanwhile.
-        share: part of it that the model's own operations are, 0 to 1.
-        parts_ms: of a whole detector or segmentor, time in each part: median.
-    """
-
-    case: Case
-    median_ms: float
-    fastest_ms: float
-    slowest_ms: float
-    images_per_s: float
-    peak_mib: float | None
-    gmacs: float
-    parameters: int
-    gemm_gflops: float
-    gflop_equivalent: float
-    share: float
-    parts_ms: dict[str, float] = field(default_factory=dict)
+        """What the contenders of a group have in common, for a table."""
+        extras = (('train', self.train), ('cp', self.with_cp), ('system allocator', not self.keep_memory))
+        threads = f'{self.threads} thread{"s" if self.threads > 1 else ""}' if self.device == 'cpu' else self.device
+        return ', '.join([f'{self.batch}x{self.height}x{self.width}', threads, *(name for name, on in extras if on)])
 
 
 def variant_names() -> dict[str, Variant]:
@@ -109,49 +93,75 @@ def is_config(model: str) -> bool:
     return model.endswith('.py')
 
 
-def make_cases(
-    models: Iterable[str],
-    sizes: Iterable[tuple[int, int]],
-    modes: Iterable[str],
-    against_timm: bool,
-    **options: Any,
-) -> list[Case]:
+def make_groups(
+    models: Sequence[str],
+    sizes: Sequence[tuple[int, int, int]],
+    modes: Sequence[str],
+    options: BenchmarkOptions,
+    keep_memory: bool = True,
+) -> list[list[Case]]:
     """Make all combinations of the options, checked.
+
+    Args:
+        models: variants or configs.
+        sizes: (batch, height, width).
+        modes: of :data:`MODES`.
+        options: the rest.
+        keep_memory: see :class:`Case`.
+
+    Returns:
+        One group per model, size and number of threads: the cases that take turns. A contender that cannot take a
+        group's size (timm's V1 knows one) or a precision (ONNX files are fp32) is left out where others remain.
 
     Raises:
         UserError: an unknown variant, a config that is not there, or a combination that cannot be measured.
     """
-    models, sizes, modes = list(models), list(sizes), list(modes)
+    _check(models, sizes, modes, options)
+    groups = []
+    for model, (batch, height, width), threads in itertools.product(models, sizes, options.thread_counts):
+        group = [
+            Case(
+                model, height, width, batch, mode, precision, options.device, options.train, options.with_cp, threads,
+                keep_memory, options.published,
+            )
+            for mode, precision in itertools.product(modes, options.precision)
+        ]  # fmt: skip
+        fitting = [case for case in group if not _misfit(case)]
+        if not fitting:
+            raise UserError(_misfit(group[0]))
+        groups.append(fitting)
+    return groups
+
+
+def _check(
+    models: Iterable[str], sizes: Iterable[tuple[int, int, int]], modes: Sequence[str], options: BenchmarkOptions
+) -> None:
     for model in models:
         _check_model(model)
-    check_device(str(options.get('device', 'cpu')))
-    _check_threads(options.get('threads'))
-    if options.get('train') and any(mode.startswith('fused') for mode in modes):
-        raise UserError('--train measures training, and fused models are not for training: use --modes eager compiled.')
-    if options.get('train') and any(map(is_config, models)):
-        raise UserError(
-            f'--train measures backbones: name variants such as v2_s0. For a config, {command("train")} logs it.'
-        )
-    if options.get('with_cp') and not options.get('train'):
-        raise UserError('--with-cp recomputes blocks in the backward pass: it needs --train.')
-    for height, width in sizes:
+    for _, height, width in sizes:
         if not MIN_SIDE_PX <= min(height, width) <= max(height, width) <= MAX_SIDE_PX:
             raise UserError(f'Both sides must be {MIN_SIDE_PX} to {MAX_SIDE_PX:,} px; got {height}x{width}.')
-    cases = []
-    for model in models:
-        for size in sizes:
-            if against_timm and size == (TIMM_SIDE_PX, TIMM_SIDE_PX) and not is_config(model):
-                cases.append(Case(model, *size, mode='eager', library='timm', **options))
-            cases += [Case(model, *size, mode=mode, **options) for mode in modes]
-    if against_timm and all(case.library != 'timm' for case in cases):
-        raise UserError(f"--against timm compares variants at timm's {TIMM_SIDE_PX} px: add --sizes {TIMM_SIDE_PX}.")
-    return cases
-
-
-def _check_threads(threads: int | None) -> None:
-    cores = os.cpu_count() or 1
-    if threads is not None and threads > cores:
-        raise UserError(f'--threads {threads} is more than the {cores} cores of this machine.')
+    check_device(options.device)
+    cores = available_cores()
+    if max(options.thread_counts) > cores:
+        raise UserError(f'--threads {max(options.thread_counts)} is more than the {cores} cores of this machine.')
+    if 'bf16' in options.precision and any(mode.startswith('fused') for mode in modes):
+        check_precision('bf16', torch.device(options.device))
+    if options.with_cp and not options.train:
+        raise UserError('--with-cp recomputes blocks in the backward pass: it needs --train.')
+    configs = [model for model in models if is_config(model)]
+    if options.train:
+        _check_training(configs, modes)
+    others = [mode for mode in modes if mode not in OWN]
+    if others and configs:
+        raise UserError(f'--modes {others[0]} measures backbones: name variants such as v2_s0, not {configs[0]}.')
+    _check_exported([mode for mode in modes if mode in EXPORTED], options)
+    if any(mode in TIMM for mode in modes):
+        _check_timm()
+    if PUBLISHED in modes:
+        check_published(options.published)
+    elif options.published is not None:
+        raise UserError(f'--published {options.published} is measured by --modes published.')
 
 
 def _check_model(model: str) -> None:
@@ -160,3 +170,48 @@ def _check_model(model: str) -> None:
             raise UserError(f'Config {model} is not there.')
     elif model not in variant_names():
         raise choice_error('model', model, [*variant_names(), 'a config (.py)'])
+
+
+def _check_training(configs: Sequence[str], modes: Sequence[str]) -> None:
+    for mode in modes:
+        if mode.startswith('fused') or mode in EXPORTED:
+            what = 'exported files' if mode in EXPORTED else 'fused models'
+            raise UserError(f'--train measures training, and {what} are not for training: use --modes eager compiled.')
+    if configs:
+        raise UserError(
+            f'--train measures backbones: name variants such as v2_s0. For a config, {command("train")} logs it.'
+        )
+
+
+def _check_exported(modes: Sequence[str], options: BenchmarkOptions) -> None:
+    """Exported files are measured where they can be run."""
+    if modes and options.device != 'cpu':
+        raise UserError(f'--device {options.device}: exported files ({modes[0]}) are measured on CPUs.')
+    for mode in modes:
+        format_named(exported_format(mode)).check()
+
+
+def _check_timm() -> None:
+    try:
+        import timm  # noqa: F401  # only who compares needs it
+    except ImportError as error:
+        raise MissingPackageError('--modes timm needs timm, which is not installed: pip install timm') from error
+
+
+def _misfit(case: Case) -> str:
+    """Why a contender cannot take the size of its group; empty where it can."""
+    size = (case.height, case.width)
+    if case.mode in TIMM and case.model.startswith('v1') and size != (TIMM_SIDE_PX, TIMM_SIDE_PX):
+        return (
+            f"timm's {case.model} takes {TIMM_SIDE_PX} px only, not {case.height}x{case.width}: --sizes {TIMM_SIDE_PX}."
+        )
+    if case.mode in (*TIMM, PUBLISHED) and any(side % 32 for side in size):
+        return f'{case.mode} takes multiples of 32 px only, not {case.height}x{case.width}.'
+    if case.mode in EXPORTED and case.precision not in format_named(exported_format(case.mode)).precisions:
+        return f'{exported_format(case.mode)} files are not to be had in {case.precision}.'
+    return ''
+
+
+def exported_format(mode: str) -> str:
+    """The format of files that a mode measures."""
+    return mode.removesuffix('-fixed')

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..mmcv_ops import extension, is_compiled
-from .measure import WARM_UP_STEPS
+from .contender import WARM_UP_STEPS
 
 Ops = dict[str, Callable[..., Any]]
 Step = Callable[[Ops], object]

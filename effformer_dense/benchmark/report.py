@@ -1,34 +1,41 @@
-"""Running cases one by one, and reporting them."""
+"""Running groups of cases, and reporting them."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import platform
-import re
-import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from ..errors import UserError
 from ..files import make_output_dir, write_atomically, write_text
 from ..version import __version__
-from .cases import Case, Measurement
-from .measure import measure
+from .cases import Case
+from .others import DISTURBED_CORES
+from .rounds import Measurement, Spread, measure_group
 
 
-def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
-    """Measure all cases, each in a fresh process; show progress and a table, write ``benchmark.json`` and ``.png``.
+def run(
+    groups: Sequence[Sequence[Case]], rounds: int, reference: str | None, out_dir: Path, command: str = ''
+) -> list[Measurement]:
+    """Measure all groups; show progress and a table, write ``benchmark.json``, ``.md`` and ``.png``.
+
+    Args:
+        groups: of cases that take turns.
+        rounds: of each group.
+        reference: contender that the others are compared with.
+        out_dir: for the files.
+        command: written into them.
 
     Raises:
         UserError: ``out_dir`` cannot be written, or a case takes more memory than there is.
@@ -36,99 +43,114 @@ def run(cases: Sequence[Case], out_dir: Path) -> list[Measurement]:
     make_output_dir(out_dir)
     console = Console(width=None if os.isatty(1) else 160)
     done: list[Measurement] = []
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task('Benchmark', total=len(cases))
-        for case in cases:
-            progress.update(task, description=f'{case.label} {case.mode} {case.height}x{case.width}')
-            # A process each: peaks of memory, compiled code and allocator state of one case are not the next one's.
-            done.append(_measure_apart(case))
-            _write(done, out_dir)  # what is measured is kept, should a later case fail
+    with Progress(console=console, transient=True) as progress, TemporaryDirectory() as files:
+        task = progress.add_task('Benchmark', total=len(groups))
+        for group in groups:
+            cases = [replace(case, files=Path(files)) for case in group]
+            done += measure_group(cases, rounds, reference, lambda text: progress.update(task, description=text))
+            _write(done, out_dir, command)  # what is measured is kept, should a later group fail
             progress.advance(task)
     console.print(_table(done))
     for measurement in done:
         if measurement.parts_ms:
             console.print(_parts(measurement))
+    for warning in _warnings(done):
+        console.print(f'[yellow]{warning}')
     return done
 
 
-def _measure_apart(case: Case) -> Measurement:
-    """Measure in a new process."""
-    spawn = multiprocessing.get_context('spawn')
-    try:
-        with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
-            return pool.submit(measure, case).result()
-    except (BrokenProcessPool, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search('(?i)memory|storage size|abruptly', str(error)):
-            raise
-        raise UserError(
-            f'{case.label} {case.mode} at {case.batch}x{case.height}x{case.width} takes more memory than there is: '
-            f'{str(error).splitlines()[0]} Choose smaller --sizes or --batch.'
-        ) from error
+#: Heads of a table's columns, and what stands in them.
+_LEFT = ('model', 'input', 'contender')
+_RIGHT = (
+    'ms',
+    'fastest',
+    'time / {reference}',
+    'share of floor',
+    'floor ms',
+    'img/s',
+    'peak MiB',
+    'GMACs',
+    'M par.',
+    'others',
+)
 
 
-def _end_with_parent() -> None:
-    """End this process when the benchmark that started it is killed."""
+def _columns(measurements: Sequence[Measurement]) -> list[str]:
+    references = {m.reference for m in measurements}
+    name = references.pop() if len(references) == 1 else 'first'
+    return [*_LEFT, *(head.format(reference=name) for head in _RIGHT)]
 
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None, 'this runs in processes that multiprocessing has started'
-        parent.join()
-        os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+def _cells(m: Measurement) -> list[str]:
+    return [
+        m.case.label,
+        m.case.conditions,
+        m.case.contender,
+        f'{m.median_ms:.1f}',
+        f'{min(m.times_ms):.1f}',
+        _spread(m.ratio, '.2f'),
+        _spread(m.share, '.0%'),
+        f'{m.floor_ms:.1f}',
+        f'{m.images_per_s:.2f}',
+        '' if m.peak_mib is None else f'{m.peak_mib:.0f}',
+        f'{m.gmacs:.2f}',
+        f'{m.parameters / 1e6:.1f}',
+        '' if m.others is None else f'{m.others:.2f}',
+    ]
+
+
+def _spread(value: Spread, form: str) -> str:
+    return f'{value.median:{form}} [{value.low:{form}}, {value.high:{form}}]'
 
 
 def _table(measurements: Sequence[Measurement]) -> Table:
-    table = Table(title=f'Beside each time: time x GEMM rate, and the share of it that the model computes. {machine()}')
-    columns = (
-        'model',
-        'mode',
-        'input',
-        'ms',
-        'fastest-slowest',
-        'img/s',
-        'GFLOP',
-        'share',
-        'peak MiB',
-        'GMACs',
-        'M par.',
-    )
-    for name in (*columns, 'vs timm'):
-        table.add_column(name, justify='left' if name in ('model', 'mode', 'input') else 'right', no_wrap=True)
-    reference = {
-        (m.case.model, m.case.height, m.case.batch): m.median_ms for m in measurements if m.case.library == 'timm'
-    }
+    table = Table(title=f'Medians over rounds, and quartiles in brackets. {machine()}')
+    for name in _columns(measurements):
+        table.add_column(name, justify='left' if name in _LEFT else 'right')
+    last = None
     for m in measurements:
-        case = m.case
-        theirs = reference.get((case.model, case.height, case.batch)) if case.height == case.width else None
-        table.add_row(
-            case.label,
-            case.conditions,
-            f'{case.batch}x{case.height}x{case.width}',
-            f'{m.median_ms:.1f}',
-            f'{m.fastest_ms:.1f}-{m.slowest_ms:.1f}',
-            f'{m.images_per_s:.2f}',
-            f'{m.gflop_equivalent:.1f}',
-            f'{m.share:.0%}',
-            '' if m.peak_mib is None else f'{m.peak_mib:.0f}',
-            f'{m.gmacs:.2f}',
-            f'{m.parameters / 1e6:.1f}',
-            '' if theirs is None else f'{theirs / m.median_ms:.2f}x',
-        )
+        if last not in (None, _group(m)):
+            table.add_section()
+        last = _group(m)
+        table.add_row(*map(escape, _cells(m)))
     return table
+
+
+def _group(m: Measurement) -> tuple[str, str]:
+    return m.case.label, m.case.conditions
+
+
+def _markdown(measurements: Sequence[Measurement], command: str) -> str:
+    rows = [_columns(measurements), *map(_cells, measurements)]
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    lines.insert(1, '|' + '---|' * len(rows[0]))
+    head = [f'{date.today()}, {machine()}', *([f'`{command}`'] if command else []), *_warnings(measurements)]
+    return '\n\n'.join([*head, '\n'.join(lines)]) + '\n'
+
+
+def _warnings(measurements: Sequence[Measurement]) -> list[str]:
+    """A line for each group that other work has disturbed."""
+    disturbed = {_group(m): m.others for m in measurements if m.others is not None and m.others >= DISTURBED_CORES}
+    return [
+        f'{label} {conditions}: other programs kept {cores:.2f} cores busy meanwhile: measure again on a quiet machine.'
+        for (label, conditions), cores in disturbed.items()
+    ]
 
 
 def _parts(measurement: Measurement) -> str:
     rest = measurement.median_ms - sum(measurement.parts_ms.values())
     parts = {**measurement.parts_ms, 'rest': rest}
     shares = ', '.join(f'{name} {ms:.0f} ms ({ms / measurement.median_ms:.0%})' for name, ms in parts.items())
-    return f'{measurement.case.label} {measurement.case.mode}: {shares}'
+    return f'{measurement.case.label} {measurement.case.contender}: {shares}'
 
 
 def machine() -> str:
     """Describe the machine: processor, threads, GPU, versions."""
     gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
-    return f'{_processor()}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}, effformer_dense {__version__}'
+    return (
+        f'{_processor()} ({torch.backends.cpu.get_cpu_capability()}), {os.cpu_count()} cores{gpu}, '
+        f'torch {torch.__version__}, effformer_dense {__version__}'
+    )
 
 
 def _processor() -> str:
@@ -140,27 +162,34 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _write(measurements: Sequence[Measurement], out_dir: Path) -> None:
-    content = {'machine': machine(), 'rows': [asdict(measurement) for measurement in measurements]}
-    write_text(out_dir / 'benchmark.json', json.dumps(content, indent=1))
+def _write(measurements: Sequence[Measurement], out_dir: Path, command: str) -> None:
+    rows = [{**asdict(m), 'contender': m.case.contender, 'median_ms': m.median_ms} for m in measurements]
+    content = {'machine': machine(), 'date': str(date.today()), 'command': command, 'rows': rows}
+    write_text(out_dir / 'benchmark.json', json.dumps(content, indent=1, default=str))
+    write_text(out_dir / 'benchmark.md', _markdown(measurements, command))
     write_atomically(out_dir / 'benchmark.png', lambda scratch: _plot(measurements, scratch))
 
 
 def _plot(measurements: Sequence[Measurement], path: Path) -> None:
-    """Time against pixels, one line per model and mode."""
+    """Time against pixels, one line per model and contender, with the floor of each model."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    floors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for m in measurements:
-        pixels = m.case.height * m.case.width / 1e6
-        lines[f'{m.case.label}, {m.case.mode}, batch {m.case.batch}'].append((pixels, m.median_ms))
-    figure = Figure(figsize=(8, 5), layout='constrained')
+        pixels = m.case.batch * m.case.height * m.case.width / 1e6
+        kind = m.case.conditions.split(', ', 1)[1]
+        lines[f'{m.case.label}, {m.case.contender}, {kind}'].append((pixels, m.median_ms))
+        floors[f'{m.case.label}, floor, {kind}'].append((pixels, m.floor_ms))
+    figure = Figure(figsize=(9, 6), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for label, points in lines.items():
         axes.plot(*zip(*sorted(points), strict=True), marker='o', label=label)
+    for label, points in floors.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker='_', color='grey', linestyle=':', label=label)
     axes.set(xscale='log', yscale='log', xlabel='megapixels of the input', ylabel='median time of a step, ms')
     axes.grid(which='both', alpha=0.3)
-    axes.legend(fontsize='small')
+    axes.legend(fontsize='x-small')
     figure.savefig(path, dpi=120)

@@ -5,18 +5,29 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..backbones.base import DenseBackbone
 from ..deploy import fuse
+from ..deploy.features import FeatureGraph, Normalise
+from ..deploy.formats import format_named
+from ..deploy.formats.base import Format
+from ..deploy.record import RECORDED_PX, record
 from ..errors import UserError
 from ..invocation import command
-from .cases import PRECISIONS, Case, is_config, variant_names
+from ..runtime.metadata import Metadata
+from ..runtime.sessions import open_session
+from .cases import EXPORTED, PRECISIONS, PUBLISHED, TIMM, Case, exported_format, is_config, variant_names
+from .published import published_backbone
+from .yardstick import synchronize
 
 
 @dataclass
@@ -43,12 +54,16 @@ def build_subject(case: Case) -> Subject:
     torch.manual_seed(0)
     whole = is_config(case.model)
     model = _whole_model(case.model) if whole else _backbone(case)
-    model = model.to(case.device).train(case.train)
+    model = model.to(case.device)
+    model.train(case.train)  # the published code's returns nothing
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    if case.mode in EXPORTED:
+        return Subject(_exported_step(model, case), parameters)
     if 'fused' in case.mode:
-        model = fuse(model)
+        model = fuse(model, 'bf16' if case.precision == 'bf16' else 'fp32')
     if 'compiled' in case.mode:
-        (model.get_submodule('backbone') if whole else model).compile(dynamic=True)
+        # Ours once for all sizes, as the commands do; timm's for its size, as its own benchmark does.
+        (model.get_submodule('backbone') if whole else model).compile(dynamic=case.mode not in TIMM)
     if whole:
         subject = Subject(lambda: None, parameters)
         _time_parts(model, subject.parts_ms, case.device)
@@ -61,10 +76,15 @@ def build_subject(case: Case) -> Subject:
 
 def _backbone(case: Case) -> nn.Module:
     row = variant_names()[case.model]
-    if case.library == 'timm':
+    if case.mode in TIMM:
         import timm  # only who compares needs it
 
-        return timm.create_model(row.timm_name.split('.')[0], num_classes=0)
+        # Its V2 can be told another size, its V1 has one.
+        size: dict[str, Any] = {} if row.generation == 1 else dict(img_size=(case.height, case.width))
+        return timm.create_model(row.timm_name.split('.')[0], num_classes=0, **size)
+    if case.mode == PUBLISHED:
+        assert case.published is not None, 'make_groups has asked for it'
+        return published_backbone(case.published, row)
     return MODELS.build(dict(type=f'EfficientFormerV{row.generation}', arch=row.arch, with_cp=case.with_cp))
 
 
@@ -78,10 +98,38 @@ def _whole_model(config: str) -> nn.Module:
     return MODELS.build(cfg.model)
 
 
+def _exported_step(backbone: nn.Module, case: Case) -> Callable[[], object]:
+    """Running an exported file on one image after the other."""
+    assert isinstance(backbone, DenseBackbone), 'make_groups lets no others pass'
+    with ExitStack() as stack:  # where nobody keeps the file, it is gone once it is open
+        folder = case.files or Path(stack.enter_context(TemporaryDirectory()))
+        size = (case.height, case.width) if case.mode.endswith('-fixed') else None
+        kind = format_named(exported_format(case.mode))
+        path = folder / '-'.join([case.model, case.mode, case.precision, *map(str, size or ())])
+        path = path.with_suffix(kind.suffix)
+        if not path.exists():
+            _write_file(backbone, path, kind, case.precision, size)
+        run = open_session(path, case.threads).run
+    image = torch.randn(1, 3, case.height, case.width).numpy()
+    return lambda: [run({'image': image}) for _ in range(case.batch)]
+
+
+def _write_file(
+    backbone: DenseBackbone, path: Path, kind: Format, precision: str, size: tuple[int, int] | None
+) -> None:
+    """Export a backbone for one size, or for any."""
+    graph = FeatureGraph(backbone.eval(), Normalise([0.0] * 3, [1.0] * 3))
+    program = record(graph, {'image': torch.randn(1, 3, *(size or RECORDED_PX))}, dynamic=size is None)
+    kind.write(program, path, graph.outputs, precision)
+    kind.describe(path, Metadata('features', graph.outputs, precision=precision).to_json())
+
+
 def _train_step(model: nn.Module, images: Tensor) -> Callable[[], None]:
     def step() -> None:
         outputs = model(images)
-        sum(output.float().mean() for output in (outputs if isinstance(outputs, tuple) else (outputs,))).backward()
+        sum(
+            output.float().mean() for output in (outputs if isinstance(outputs, tuple | list) else (outputs,))
+        ).backward()
         model.zero_grad()
 
     return step
@@ -106,7 +154,7 @@ def _predict_step(model: nn.Module, case: Case) -> Callable[[], object]:
 
 
 def _in_precision(case: Case, step: Callable[[], object]) -> Callable[[], object]:
-    if case.precision == 'fp32':
+    if case.precision == 'fp32' or (case.precision == 'bf16' and 'fused' in case.mode):  # fuse's own
         return step
     device_type = torch.device(case.device).type
 
@@ -136,9 +184,3 @@ def _time_parts(model: nn.Module, parts_ms: dict[str, float], device: str) -> No
     for name, part in model.named_children():
         entry = 'predict' if hasattr(part, 'predict') else 'forward'
         setattr(part, entry, timed(name, getattr(part, entry)))
-
-
-def synchronize(device: str) -> None:
-    """Wait until the device is done; a no-op on a CPU."""
-    if torch.device(device).type == 'cuda':
-        torch.cuda.synchronize(device)

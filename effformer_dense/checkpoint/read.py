@@ -63,6 +63,8 @@ def read_file(path: Path | str, map_location: Any = 'cpu', trust: bool = False) 
         raise UserError(f'{path} {refusal}') from refusal
     except Exception as error:  # a broken file can fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if 'version' in reason and 'too old' in reason:
+            raise UserError(f'{path} was written by a newer torch than {torch.__version__}. Update torch.') from error
         size = f'{path.stat().st_size:,} bytes'
         raise UserError(
             f'{path} ({size}) is no readable checkpoint: {reason.rstrip(".")}. Copy or download it again.'

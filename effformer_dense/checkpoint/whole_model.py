@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -14,24 +16,26 @@ from .adapter import report_whole
 from .layouts import backbone_prefixes
 from .loaders import safe_loaders
 from .unwrap import weights_in
+from .whole_files import newest_whole
 
 
 def find_checkpoint(path: Path) -> Path:
-    """Checkpoint file that a path means: itself, or the last one of a work dir.
+    """Checkpoint file that a path means: itself, or the newest whole one of a work dir.
 
     Raises:
-        UserError: nothing there.
+        UserError: nothing there, or nothing whole.
     """
     if path.is_file():
         return path
     if not path.is_dir():
         raise UserError(f'Checkpoint {path} does not exist. Name a .pth file or the work dir of a training.')
-    pointer = path / 'last_checkpoint'  # written by MMEngine's CheckpointHook
-    candidates = [Path(pointer.read_text().strip())] if pointer.is_file() else []
-    candidates += [path / candidate.name for candidate in candidates]  # the work dir may have been moved
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    found, flaws = newest_whole(path)
+    if found is None and flaws:
+        raise UserError(f'{path} holds no whole checkpoint: {"; ".join(flaws)}. Start the training anew.')
     if found is None:
-        raise UserError(f'{path} holds no checkpoint (no last_checkpoint that names a file). Train first.')
+        raise UserError(f'{path} holds no checkpoint (epoch_N.pth or iter_N.pth). Train first.')
+    if flaws:
+        print_log(f'{path}: {"; ".join(flaws)}. {found.name} is taken instead.', 'current', logging.WARNING)
     return found
 
 
@@ -72,6 +76,11 @@ def check_start(path: Path) -> None:
         )
 
 
+def unwrapped(model: Any) -> Any:
+    """The model inside a wrapper for several processes; itself where there is none."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
     """Load a whole detector or segmentor; every entry must find its place.
 
@@ -86,7 +95,7 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
         UserError: not readable, of another variant, or with entries missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(path)
-    inner: Any = model.module if is_model_wrapper(model) else model
+    inner = unwrapped(model)
     try:
         state_dict = weights_in(checkpoint)
         result = inner.load_state_dict(state_dict, strict=False)

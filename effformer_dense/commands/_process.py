@@ -17,6 +17,13 @@ def keep_memory_on_cpu() -> None:
         keep_freed_memory()
 
 
+def is_first(launcher: str) -> bool:
+    """Whether this process is the one of several that tells how things went."""
+    from ..engine.training.session import rank_and_size
+
+    return rank_and_size(launcher)[0] == 0
+
+
 def adopt_local_rank(local_rank: int | None) -> None:
     """Put the rank that the older of torch's launchers gives as an option where the newer one has it.
 

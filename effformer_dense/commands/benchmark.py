@@ -2,60 +2,84 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import asdict
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from ..errors import UserError
+from ..errors import UserError, choice_error
+from ..invocation import command
 from ..options import BenchmarkOptions
 
+_Mode = Literal[
+    'eager',
+    'fused',
+    'compiled',
+    'fused+compiled',
+    'onnx',
+    'onnx-fixed',
+    'openvino',
+    'timm',
+    'timm+compiled',
+    'published',
+]
 
-def _size(text: str) -> tuple[int, int]:
-    """'800x1344' to (height, width), '512' to a square."""
-    match = re.fullmatch(r'(\d+)(?:x(\d+))?', text)
-    if match is None:
-        raise UserError(f'--sizes takes SIDE or HEIGHTxWIDTH in px, such as 512 or 800x1344; got {text!r}.')
-    return int(match[1]), int(match[2] or match[1])
+
+def _size(text: str, batch: int) -> tuple[int, int, int]:
+    """'512' to a square, '800x1344' to (batch, height, width), '8x224x224' to another batch."""
+    match = re.fullmatch(r'(?:(?:(\d+)x)?(\d+)x)?(\d+)', text)
+    if match is None or match[1] == '0':
+        raise UserError(
+            f'--sizes takes SIDE, HEIGHTxWIDTH or BATCHxHEIGHTxWIDTH, such as 512, 800x1344 or 8x224x224; got {text!r}.'
+        )
+    return int(match[1] or batch), int(match[2] or match[3]), int(match[3])
 
 
 def benchmark(
     models: tyro.conf.Positional[tuple[str, ...]],
     measuring: BenchmarkOptions,
-    sizes: Annotated[tuple[str, ...], tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH ...')] = ('800x1344',),
-    modes: tuple[Literal['eager', 'fused', 'compiled', 'fused+compiled'], ...] = ('eager',),
-    against: Literal['timm'] | None = None,
+    sizes: Annotated[tuple[str, ...], tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH|BATCHxHEIGHTxWIDTH ...')] = (
+        '800x1344',
+    ),
+    modes: tuple[_Mode, ...] = ('eager', 'fused'),
+    reference: str | None = None,
     system_allocator: bool = False,
     out_dir: Path = Path('work_dirs/benchmark'),
 ) -> None:
-    """Time and memory of backbones, detectors and segmentors at any input size.
+    """Time and memory of backbones, detectors and segmentors at any input size, beside what else could run them.
 
-        COMMAND v2_s0 v2_l --sizes 800x1344 --modes eager fused
-        COMMAND v2_s0 --sizes 512 1024 2048 --modes fused compiled
-        COMMAND v2_s0 v1_l1 --sizes 224 --batch 8 --modes eager fused --against timm
-        COMMAND v2_s0 --sizes 800x1344 --train
-        COMMAND configs/maskrcnn_v2_s0_coco.py --sizes 800x1344 --modes eager fused
+        COMMAND v2_s0 v2_l --sizes 512 800x1344
+        COMMAND v2_s0 --sizes 512 --modes fused onnx openvino --precision fp32 bf16 --threads 1 2
+        COMMAND v2_s0 v2_l --sizes 8x224x224 --modes fused timm timm+compiled
+        COMMAND v2_s0 v1_l1 --modes fused published --published ../EfficientFormer
+        COMMAND v2_s0 --modes eager --train
+        COMMAND configs/maskrcnn_v2_s0_coco.py --modes eager fused
 
-    Weights and images are random. Each row runs in a process of its own. The rate of a large matrix product is measured
-    between the steps; the column GFLOP is time x that rate, which travels between machines better than a time does.
+    Weights and images are random. Each contender has a process of its own, and they take turns: ratios are of times
+    from the same round. The floor is what the network's operations take at the rate of the machine's best convolution,
+    plus its layers' reading and writing at the rate of copying, both measured in each round.
 
     Args:
         models: v1_l1 v1_l3 v1_l7 v2_s0 v2_s1 v2_s2 v2_l, or a config (.py)
         sizes: px
-        modes: of inference
-        against: add timm's model of the same name at 224 px
+        modes: PyTorch's; files for any size or for this one, of backbones; and others' code for the same networks
+        reference: contender that the others are compared with, such as fused or 'fused bf16'; the first if not given
         system_allocator: hand freed memory back to the system as programs do by default; the commands keep it
-        out_dir: where benchmark.json and benchmark.png go
+        out_dir: where benchmark.json, .md and .png go
     """
     if not models:
         raise UserError('Name what to measure: a variant such as v2_s0, or a config.')
-    from ..benchmark.cases import make_cases
+    from ..benchmark.cases import make_groups
     from ..benchmark.report import run
 
-    threads = measuring.threads or os.cpu_count()
-    options = {**asdict(measuring), 'threads': threads, 'keep_memory': not system_allocator}
-    run(make_cases(models, map(_size, sizes), modes, against == 'timm', **options), out_dir)
-    print(f'Results: {out_dir / "benchmark.json"}, {out_dir / "benchmark.png"}')
+    shapes = [_size(text, measuring.batch) for text in sizes]
+    groups = make_groups(models, shapes, modes, measuring, keep_memory=not system_allocator)
+    names = list(dict.fromkeys(case.contender for group in groups for case in group))
+    if reference is not None and reference not in names:
+        raise choice_error('--reference', reference, names)
+    arguments = sys.argv[2:] if sys.argv[1:2] == ['benchmark'] else sys.argv[1:]
+    run(groups, measuring.rounds, reference, out_dir, f'{command("benchmark")} {shlex.join(arguments)}')
+    print(f'Results: {out_dir / "benchmark.md"}, and .json and .png beside it')

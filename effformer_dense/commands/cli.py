@@ -13,13 +13,16 @@ import tyro
 
 from ..errors import UserError, message_of
 from ..invocation import command
+from ..threads import share_cores
 from ..version import __version__
 
-#: Commands, and for the overview what they do. Each is a function of its name in a module of its name.
+#: Commands, and for the overview what they do. Each is a function of its name in a module of its name; a module whose
+#: command takes different arguments for different things has a function `variant` that chooses among its functions.
 COMMANDS = {
     'train': 'train a detector or segmentor',
     'test': 'evaluate one on the test split of its config',
     'infer': 'run one on pictures of your own',
+    'export': 'write one as a file for ONNX Runtime, OpenVINO, Core ML, ...',
     'eval-ade20k': 'score a folder of segmentation maps',
     'convert': 'convert a checkpoint between layouts',
     'prepare-data': 'check COCO or ADE20K and link it to where the configs look; make your own data trainable',
@@ -64,6 +67,7 @@ def main(name: str, arguments: Sequence[str] | None = None) -> None:
         name: one of :data:`COMMANDS`.
         arguments: what follows it; None for the arguments of the process.
     """
+    share_cores()
     try:
         parse_and_call(name, sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
@@ -73,7 +77,12 @@ def main(name: str, arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if error.name not in ('torch', 'mmengine'):
             raise
-        sys.exit(f'{sys.executable} has no {error.name}. See "In your own config" in the README for how to set up.')
+        print(
+            f"\nError: {sys.executable} has no {error.name}: pip install 'effformer_dense[onedl]', and see "
+            '"In your own config" in the README. Exported models (.onnx, .xml) run without.',
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -82,7 +91,8 @@ def parse_and_call(name: str, arguments: Sequence[str]) -> None:
     """Run a command; its errors come out as they are."""
     _check_values(arguments)
     identifier = name.replace('-', '_')
-    function: Callable[..., None] = getattr(importlib.import_module(f'{__package__}.{identifier}'), identifier)
+    module = importlib.import_module(f'{__package__}.{identifier}')
+    function: Callable[..., None] = getattr(module, 'variant', lambda _: getattr(module, identifier))(arguments)
     description = (inspect.getdoc(function) or '').partition('\nArgs:')[0].replace('COMMAND', command(name))
     tyro.cli(
         function,

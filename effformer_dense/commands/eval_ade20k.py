@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UserError
+from ..options import MAX_PIXELS, check_max_pixels
 
 
 def eval_ade20k(
@@ -14,6 +15,7 @@ def eval_ade20k(
     classes: Path | None = None,
     first_class: tuple[Literal[0, 1], ...] = (),
     out_dir: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Score a folder of segmentation maps against ADE20K's annotations, or others numbered like them.
 
@@ -31,9 +33,11 @@ def eval_ade20k(
         first_class: number of the first class in both folders: 1 (0 is unlabelled) or 0 (255 is unlabelled);
             two numbers where they differ, annotations first, e.g. 1 0 (without it: 1)
         out_dir: write scores.json and scores.csv there
+        max_pixels: largest map that is read
     """
     if len(first_class) > 2:
         raise UserError(f'--first-class takes one number, or two; got {len(first_class)}.')
+    check_max_pixels(max_pixels)
     from ..files import make_output_dir
     from ..segmentation.folder_scores import ade20k_classes, read_class_names, score_folders
     from ..segmentation.numbering import Numbering
@@ -43,7 +47,7 @@ def eval_ade20k(
     numbering = Numbering(first_class[0], first_class[-1]) if first_class else None
     if out_dir:
         make_output_dir(out_dir)
-    result = score_folders(predictions, annotations, names, numbering)
+    result = score_folders(predictions, annotations, names, numbering, max_pixels)
     print(score_table(result.scores))
     print('\n'.join(f'{name}: {value:.6f}' for name, value in result.scores.summary().items()))
     if out_dir:

@@ -20,7 +20,7 @@ def prepare_data(
 ) -> None:
     """Check a folder of COCO or ADE20K and link it to where the configs look; or learn how to download it.
 
-    Or make a data set of your own trainable: what an annotation tool exported in COCO, YOLO or Pascal VOC, or
+    Or make a data set of your own trainable: what an annotation tool exported in COCO, YOLO, Pascal VOC and more, or
     segmentation maps, becomes one form, with a report and a config (docs/own_data.md).
 
         COMMAND ade20k                        is it there? if not, how to get it

@@ -19,6 +19,8 @@ class _Options(ConfigOptions):
         config: config file, the name of one of ours, or a folder that prepare-data own wrote
         cfg_options: change entries of the config
         data_root: folder of the data set, in place of the config's data_root
+        outside_root: follow links and names of pictures that lead out of their folder
+        max_pixels: largest picture that is read
     """
 
     work_dir: tyro.conf.Fixed[Path | None] = None  # those of training and testing

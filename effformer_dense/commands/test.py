@@ -28,11 +28,13 @@ def test(config: _Options, evaluation: EvaluationOptions, local_rank: int | None
         local_rank: given by the older of torch's launchers, not by hand
     """
     from ..engine.runner import evaluate
-    from ._process import adopt_local_rank, keep_memory_on_cpu
+    from ._process import adopt_local_rank, is_first, keep_memory_on_cpu
 
     adopt_local_rank(local_rank)
     keep_memory_on_cpu()
     metrics = evaluate(config, evaluation)
+    if not is_first(config.launcher):
+        return
     print('\n'.join(f'{name}: {value:.6f}' for name, value in metrics.items()))
     written = {
         'Checkpoint': evaluation.checkpoint,

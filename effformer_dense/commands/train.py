@@ -11,7 +11,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from ..errors import UserError
 from ..invocation import command
-from ..options import ConfigOptions
+from ..options import ConfigOptions, TrainOptions
 
 _DEMO = Path('maskrcnn_v2_s0_shapes')
 
@@ -37,7 +37,7 @@ class _Options(ConfigOptions):
     stride_px: tyro.conf.Fixed[int | None] = None
 
 
-def train(config: _Options, resume: _Resume = None, local_rank: int | None = None) -> None:
+def train(config: _Options, training: TrainOptions, resume: _Resume = None, local_rank: int | None = None) -> None:
     """Train a detector or segmentor.
 
         COMMAND                              the embedded default: synthetic shapes, on a CPU
@@ -52,11 +52,13 @@ def train(config: _Options, resume: _Resume = None, local_rank: int | None = Non
     if resume is not None and resume.endswith('.py'):
         raise UserError(f'--resume takes a checkpoint; {resume} is a config. Name the config before --resume.')
     from ..engine.runner import train as run
-    from ._process import adopt_local_rank, keep_memory_on_cpu
+    from ._process import adopt_local_rank, is_first, keep_memory_on_cpu
 
     adopt_local_rank(local_rank)
     keep_memory_on_cpu()
-    work_dir = run(config, resume)
+    work_dir = run(config, resume, training)
+    if not is_first(config.launcher):
+        return
     print(f'Checkpoints and logs: {work_dir}')
     print(f'Evaluate and draw:    {command("test")} {config.config} {work_dir} --show-dir {work_dir}/pictures')
 

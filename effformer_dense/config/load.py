@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -33,7 +34,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 #: Top-level keys that MMEngine reads besides the arguments of its Runner.
-_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr')
+_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr', 'sync_bn')
 
 #: What the option ``--tta`` reads. Too much like the usual names of variables (test_pipeline) to guess misspellings.
 _TTA_KEYS = ('tta_model', 'tta_pipeline')
@@ -56,8 +57,8 @@ def load_config(options: ConfigOptions) -> Config:
         except (TypeError, KeyError, ValueError, IndexError) as error:
             raise UserError(f'--cfg-options {key}={value!r} cannot be applied: {error}') from error
     _set_data_roots(cfg, options.data_root)
-    _apply_switches(cfg, options)
     cfg.launcher = options.launcher
+    _apply_switches(cfg, options)
     cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(cfg.filename).stem)
     return cfg
 
@@ -77,10 +78,10 @@ def _apply_switches(cfg: Config, options: ConfigOptions) -> None:
         enable_auto_scale_lr(cfg)
     if options.window_px is None and options.stride_px is not None:
         raise UserError(f'--stride-px {options.stride_px} is the step of a sliding window: add its size, --window-px.')
-    if options.launcher == 'none':
-        replace_sync_batch_norm(cfg)
-    else:
+    if options.launcher != 'none':
         check_launcher(options.launcher)
+    if options.launcher == 'none' or not torch.cuda.is_available():
+        replace_sync_batch_norm(cfg)
 
 
 def _read(name: Path) -> Config:

@@ -11,19 +11,35 @@ from mmengine.logging import print_log
 from ..errors import UserError
 from .nodes import walk
 
+#: Names of norms that exchange their statistics; mmcv has one of its own.
+_SYNCHRONISED = ('SyncBN', 'MMSyncBN')
+
+#: What launchers give a process, and how each starts several of them.
+_LAUNCHERS = {
+    'pytorch': (('RANK', 'LOCAL_RANK', 'WORLD_SIZE'), 'torchrun --nproc_per_node=N -m effformer_dense'),
+    'slurm': (('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS', 'SLURM_NODELIST'), 'srun --ntasks=N effdense'),
+    'mpi': (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'), 'mpirun -n N effdense'),
+}
+
 
 def check_launcher(launcher: str) -> None:
-    """Check that a distributed run has GPUs and was started by its launcher.
+    """Check that a launcher has started this process, with a GPU for each where there are some.
 
     Raises:
-        UserError: there is no GPU, or torchrun did not start this process.
+        UserError: it has not, or there are fewer GPUs than processes.
     """
-    if not torch.cuda.is_available():
-        raise UserError(f'--launcher {launcher} needs GPUs: MMEngine binds each process to one. Leave it out on a CPU.')
-    if launcher == 'pytorch' and not {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} <= set(os.environ):
+    names, start = _LAUNCHERS[launcher]
+    if not set(names) <= set(os.environ):
+        program = start.partition(' ')[0]
         raise UserError(
-            '--launcher pytorch is for processes that torchrun starts: '
-            'torchrun --nproc_per_node=GPUS -m effformer_dense train CONFIG --launcher pytorch'
+            f'--launcher {launcher} is for processes that {program} starts, and this one was not: '
+            f'{start} train CONFIG --launcher {launcher}'
+        )
+    place, gpus = int(os.environ[names[1]]), torch.cuda.device_count()
+    if torch.cuda.is_available() and place >= gpus:
+        raise UserError(
+            f'This is process {place + 1} on this machine, which has {gpus} GPU{"s" * (gpus != 1)}: start as many as '
+            'there are GPUs. With CUDA_VISIBLE_DEVICES=-1 any number trains on the CPU.'
         )
 
 
@@ -39,17 +55,18 @@ def drop_pretrained(cfg: Config) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Enable mixed precision in training, validation and testing.
+    """Enable mixed precision: fp16 in training, validation and testing on a GPU; bf16 in training on a CPU.
 
-    Raises:
-        UserError: there is no GPU.
+    bf16 needs no scaler. Predictions of a CPU stay in float32, since numpy, by which they are scored, has no bf16.
     """
-    if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU: MMEngine scales gradients only there. Leave it out on a CPU.')
-    if cfg.get('optim_wrapper'):
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
-    for loop in ('val_cfg', 'test_cfg'):
+    on_gpu, wrapper = torch.cuda.is_available(), cfg.get('optim_wrapper')
+    if wrapper and on_gpu:
+        wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
+    elif wrapper:
+        wrapper.type = 'Bf16OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):  # of MMEngine's wrapper, which needs a GPU
+            wrapper.pop(key, None)
+    for loop in ('val_cfg', 'test_cfg') if on_gpu else ():
         if cfg.get(loop):
             cfg[loop].fp16 = True
 
@@ -69,10 +86,17 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def replace_sync_batch_norm(cfg: Config) -> None:
-    """Replace SyncBN by BN: one process has nothing to synchronise, and SyncBN does not train on a CPU."""
-    found = [path for path, node in walk(cfg.get('model')) if node.get('type') == 'SyncBN']
+    """Replace SyncBN by BN: it does not train on a CPU, and one process has nothing to synchronise.
+
+    ``sync_bn``, by which MMEngine puts SyncBN into a whole model, goes as well.
+    """
+    found = [path for path, node in walk(cfg.get('model')) if node.get('type') in _SYNCHRONISED]
     for _, node in walk(cfg.get('model')):
-        if node.get('type') == 'SyncBN':
+        if node.get('type') in _SYNCHRONISED:
             node['type'] = 'BN'
+    if cfg.get('sync_bn'):
+        cfg.sync_bn = None
+        found.append('sync_bn')
     if found:
-        print_log(f'One process: SyncBN replaced by BN in {", ".join(found)}.', 'current')
+        why = 'No GPU' if cfg.launcher != 'none' else 'One process'
+        print_log(f'{why}: SyncBN replaced by BN in {", ".join(found)}.', 'current')

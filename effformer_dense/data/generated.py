@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from mmengine.logging import print_log
 
 from ..errors import UserError, choice_error
 from ..files import check_output_dir
+from ..locks import locked
 from .shapes import GENERATOR_VERSION
 
 _MANIFEST = 'shapes.json'
@@ -63,8 +65,8 @@ SplitWriter = Callable[[Path, str, int, ShapesSpec], None]
 def ensure_generated(root: Path, spec: ShapesSpec, layout: str, write_split: SplitWriter) -> Path:
     """Make a data set under ``root`` unless it is there already.
 
-    It is written beside ``root`` and renamed when complete; a generated data set of another spec or layout is
-    replaced, anything else in the way is an error.
+    It is written beside ``root`` and renamed when complete. One process does that at a time; others wait, and find it
+    there. What an older version has generated for the same spec is replaced, anything else in the way is an error.
 
     Args:
         root: folder of the data set.
@@ -76,39 +78,71 @@ def ensure_generated(root: Path, spec: ShapesSpec, layout: str, write_split: Spl
         ``root``.
 
     Raises:
-        UserError: ``root`` holds something that was not generated here.
+        UserError: ``root`` holds something that was not generated here, or shapes of another spec or layout, which
+            somebody may be reading.
     """
     wanted = {'version': GENERATOR_VERSION, 'layout': layout, **asdict(spec)}
     if _manifest(root) == wanted:
         return root
     check_output_dir(root)
-    if root.exists() and _manifest(root) is None and any(root.iterdir()):
-        raise UserError(f'{root} is not empty and holds no generated shapes. Name another data_root or move it away.')
-    print_log(f'Generating shapes in {root}: {spec.splits}, {spec.size_px} px, seed {spec.seed}', 'current')
+    _check_replaceable(root, wanted)
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f'.{root.name}-') as scratch:
-        fresh = Path(scratch) / root.name
-        for split, count in spec.splits.items():
-            write_split(fresh, split, count, spec)
-        (fresh / _MANIFEST).write_text(json.dumps(wanted, indent=2))
-        _put_in_place(fresh, root, wanted)
+    with locked(root.parent / f'.{root.name}.generating.lock') as held:
+        if _manifest(root) == wanted:  # another process was first
+            return root
+        if held:
+            _remove_left_over(root)
+        print_log(f'Generating shapes in {root}: {spec.splits}, {spec.size_px} px, seed {spec.seed}', 'current')
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=_scratch_prefix(root)) as scratch:
+            fresh = Path(scratch) / root.name
+            for split, count in spec.splits.items():
+                write_split(fresh, split, count, spec)
+            (fresh / _MANIFEST).write_text(json.dumps(wanted, indent=2))
+            _put_in_place(fresh, root, wanted)
     return root
 
 
-def _manifest(root: Path) -> dict | None:
+def _check_replaceable(root: Path, wanted: dict[str, Any]) -> None:
+    there = _manifest(root)
+    if there is None and root.exists() and any(root.iterdir()):
+        raise UserError(f'{root} is not empty and holds no generated shapes. Name another data_root or move it away.')
+    if there is not None and {**there, 'version': wanted['version']} != wanted:
+        raise UserError(
+            f'{root} holds the shapes of another config ({_described(there)}; this one has {_described(wanted)}), '
+            f'which a training may be reading. Name another folder, --data-root, or remove this one first: rm -r {root}'
+        )
+
+
+def _described(manifest: dict[str, Any]) -> str:
+    return ', '.join(f'{key} {value}' for key, value in manifest.items() if key != 'version')
+
+
+def _scratch_prefix(root: Path) -> str:
+    return f'.{root.name}.generating-'
+
+
+def _remove_left_over(root: Path) -> None:
+    """Remove what a generation that was killed has left; while the lock is held there is no other."""
+    for path in root.parent.iterdir():
+        if re.fullmatch(re.escape(_scratch_prefix(root)) + r'\w{8}', path.name):
+            shutil.rmtree(path)
+
+
+def _manifest(root: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((root / _MANIFEST).read_text())
-    except (OSError, json.JSONDecodeError):
+        manifest = json.loads((root / _MANIFEST).read_text())
+    except (OSError, ValueError):
         return None
+    return manifest if isinstance(manifest, dict) else None
 
 
-def _put_in_place(fresh: Path, root: Path, wanted: dict) -> None:
+def _put_in_place(fresh: Path, root: Path, wanted: dict[str, Any]) -> None:
     if _manifest(root) == wanted:
-        return  # another process of the same run was first, and may be reading already
+        return  # another process was first, where the file system has no locks
     if root.exists():
         shutil.rmtree(root)
     try:
         fresh.rename(root)
     except OSError:
-        if _manifest(root) != wanted:  # unless another process of the same run was first
+        if _manifest(root) != wanted:
             raise

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..errors import UserError
-from .pictures import truncation
+from ..invocation import command
+from ..options import MAX_PIXELS
+from .headers import BrokenPictureError, decoded, truncation
 
 UNLABELLED = 255  # what mmseg ignores, after label 0 has been taken away where a data set has it
 
 
-def read_segmentation_map(path: str | Path) -> np.ndarray:
+def read_segmentation_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A segmentation map as it stands in the file.
+
+    Args:
+        path: the map.
+        max_pixels: limit of height times width, by the header: nothing larger is decoded.
 
     Returns:
         (H, W) int32.
 
     Raises:
-        UserError: missing, truncated, not decodable, or a picture with colours instead of classes.
+        UserError: missing, truncated, not decodable, of more pixels than the limit, or a picture with colours instead
+            of classes.
     """
     try:
         data = Path(path).read_bytes()
@@ -35,25 +40,28 @@ def read_segmentation_map(path: str | Path) -> np.ndarray:
     if reason:
         raise UserError(f'{path}: {reason}. Replace it.')
     try:
-        image = Image.open(io.BytesIO(data))
-        seg_map = np.asarray(image)
-    except Image.DecompressionBombError as error:  # of the size in the header
-        raise UserError(f'{path}: too large to be decoded ({error}). Cut it and its picture into parts.') from error
-    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is how Pillow calls a broken PNG
-        raise UserError(f'{path}: no picture that Pillow can decode. Replace it.') from error
-    if seg_map.ndim != 2 or image.mode == 'F':
+        with decoded(data, max_pixels) as image:
+            mode, seg_map = image.mode, np.asarray(image)
+    except BrokenPictureError as error:
+        raise UserError(f'{path}: {error}. Replace it.') from error
+    if seg_map.ndim != 2 or mode == 'F':
         raise UserError(
-            f'{path}: a picture of mode {image.mode}, with colours or fractions; a segmentation map is one channel '
-            'of integers. For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the '
-            'full one; coloured maps must first be turned into indices.'
+            f'{path}: a picture of mode {mode}, with colours or fractions; a segmentation map is one channel of '
+            'integers. For ADE20K take the annotations of the SceneParsing release (ADEChallengeData2016), not the '
+            f'full one; coloured maps must first be turned into indices: {command("prepare-data")} own FOLDER'
         )
-    return seg_map.astype(np.int32) // _grey_scale(data)
+    return unstretched(seg_map.astype(np.int32), data)
 
 
-def _grey_scale(data: bytes) -> int:
-    """By how much Pillow multiplies grey PNGs of 2 and 4 bits, to fill 8; the header has depth and colour type."""
-    is_grey_png = data.startswith(b'\x89PNG') and data[25] == 0
-    return {2: 85, 4: 17}.get(data[24], 1) if is_grey_png else 1
+def unstretched(values: np.ndarray, encoded: bytes) -> np.ndarray:
+    """Without what Pillow multiplies grey PNGs of 2 and 4 bits by, to fill 8; the header has depth and colour type.
+
+    Args:
+        values: as Pillow has them.
+        encoded: the file, or its first 26 bytes.
+    """
+    is_grey_png = encoded.startswith(b'\x89PNG') and encoded[25] == 0
+    return values // {2: 85, 4: 17}.get(encoded[24], 1) if is_grey_png else values
 
 
 def check_segmentation_map(path: str | Path, seg_map: np.ndarray, num_classes: int, first_label: int) -> None:
@@ -69,19 +77,25 @@ def check_segmentation_map(path: str | Path, seg_map: np.ndarray, num_classes: i
         UserError: a value that means nothing.
     """
     last = num_classes - 1 + first_label
-    wrong = seg_map[(seg_map > last) & ((seg_map != UNLABELLED) | (first_label == 1))]
+    beyond = (seg_map > last) & ((seg_map != UNLABELLED) | (first_label == 1))
+    wrong = seg_map[beyond | (seg_map < 0)]
     if wrong.size:
         nothing = 0 if first_label else UNLABELLED
         raise UserError(
             f'{path}: label {int(wrong.max())} in {wrong.size:,} pixels; labels go from {first_label} to {last}, and '
-            f'{nothing} is unlabelled. Mend the file; or name other classes, with metainfo.classes and '
+            f'{nothing} is unlabelled. Mend the file; name other classes, with metainfo.classes and '
             'reduce_zero_label (True where the first class is 1) of a data set, with --classes and --first-class of '
-            'tools/eval_ade20k.py.'
+            f'{command("eval-ade20k")}; or let {command("prepare-data")} own FOLDER number them.'
         )
 
 
 def read_segmentation_map_of(
-    picture: str | Path, size: tuple[int, int] | None, path: str | Path, num_classes: int | None, first_label: int
+    picture: str | Path,
+    size: tuple[int, int] | None,
+    path: str | Path,
+    num_classes: int | None,
+    first_label: int,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Segmentation map of a picture, checked against it.
 
@@ -91,6 +105,7 @@ def read_segmentation_map_of(
         path: its segmentation map.
         num_classes: as in :func:`check_segmentation_map`; None if nobody knows.
         first_label: as there.
+        max_pixels: limit of height times width; a map may always be as large as its picture.
 
     Returns:
         (H, W) int32, as in the file.
@@ -99,15 +114,26 @@ def read_segmentation_map_of(
         UserError: see :func:`read_segmentation_map` and :func:`check_segmentation_map`; or its size is not the
             picture's.
     """
-    seg_map = read_segmentation_map(path)
-    if size is not None and seg_map.shape != tuple(size):
-        raise UserError(
-            f'{path} is {seg_map.shape[1]} x {seg_map.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
-            'Both must have one size; do both come from the same release?'
-        )
+    seg_map = read_segmentation_map(path, max(max_pixels, size[0] * size[1]) if size else max_pixels)
+    if size is not None:
+        check_size(picture, size, path, seg_map)
     if num_classes is not None:
         check_segmentation_map(path, seg_map, num_classes, first_label)
     return seg_map
+
+
+def check_size(picture: str | Path, size: tuple[int, ...], path: str | Path, seg_map: np.ndarray) -> None:
+    """A segmentation map has the size of its picture; arguments as of :func:`read_segmentation_map_of`.
+
+    Raises:
+        UserError: it has not.
+    """
+    if seg_map.shape != tuple(size):
+        raise UserError(
+            f'{path} is {seg_map.shape[1]} x {seg_map.shape[0]} px, its picture {picture} {size[1]} x {size[0]} px. '
+            'Both must have one size; do both come from the same release? Leave out such pairs with '
+            f'{command("prepare-data")} own FOLDER'
+        )
 
 
 def to_class_indices(seg_map: np.ndarray, first_label: int) -> np.ndarray:
@@ -122,7 +148,19 @@ def to_class_indices(seg_map: np.ndarray, first_label: int) -> np.ndarray:
     return np.where(seg_map == 0, UNLABELLED, seg_map - 1).astype(np.uint8)
 
 
-def to_segmentation_map(indices: np.ndarray, dataset_meta: dict[str, Any]) -> np.ndarray:
+def class_numbers(dataset_meta: Mapping[str, Any]) -> np.ndarray:
+    """(256,) uint8: for every number in segmentation maps its class index, 255 where it means none.
+
+    Args:
+        dataset_meta: as of :func:`to_segmentation_map`.
+    """
+    chosen = np.arange(256, dtype=np.uint8)
+    for old, new in (dataset_meta.get('label_map') or {}).items():
+        chosen[old] = new
+    return chosen[to_class_indices(np.arange(256), first_label_of(dataset_meta))]
+
+
+def to_segmentation_map(indices: np.ndarray, dataset_meta: Mapping[str, Any]) -> np.ndarray:
     """Class indices as segmentation maps of the data set number them: (H, W) uint8.
 
     Args:
@@ -132,7 +170,7 @@ def to_segmentation_map(indices: np.ndarray, dataset_meta: dict[str, Any]) -> np
     return file_numbers(dataset_meta)[indices]
 
 
-def file_numbers(dataset_meta: dict[str, Any]) -> np.ndarray:
+def file_numbers(dataset_meta: Mapping[str, Any]) -> np.ndarray:
     """(256,) uint8: for every class index its number in segmentation maps."""
     indices = np.arange(256)
     for old, new in (dataset_meta.get('label_map') or {}).items():

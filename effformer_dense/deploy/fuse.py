@@ -10,26 +10,29 @@ from torch import nn
 from ..backbones.base import DenseBackbone
 from ..errors import UserError
 from .onednn import use_onednn
+from .precision import check_precision, compute_in_bf16
 
 
-def fuse(model: nn.Module) -> nn.Module:
+def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
     """Copy a model for inference: equal outputs, less time and memory.
 
     In every EfficientFormer backbone of ``model``, batch norms and layer scales go into the convolutions before them;
     on a CPU, MLPs are computed in tiles, and convolutions with their activations are one operation of oneDNN.
-    Elsewhere (necks, heads) batch norms are folded by mmcv. The copy is in evaluation mode and in the same precision,
-    can be compiled and exported, and is not for training: load weights and move to the device first, then fuse.
+    Elsewhere (necks, heads) batch norms are folded by mmcv. The copy is in evaluation mode, can be compiled and
+    exported, and is not for training: load weights and move to the device first, then fuse.
 
     A block takes part by a method ``fused()``, which returns what stands for it in inference.
 
     Args:
         model: a backbone, or any module that holds one, such as a detector or a segmentor. It is not changed.
+        precision: ``'fp32'`` leaves the precision of the model as it is. ``'bf16'`` computes backbone, neck and heads
+            in bfloat16 (:mod:`.precision`); images and results stay in float32.
 
     Returns:
         The copy. Its ``state_dict`` has other keys.
 
     Raises:
-        UserError: no EfficientFormer backbone in ``model``.
+        UserError: no EfficientFormer backbone in ``model``; another ``precision``, or one that its device lacks.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone)]
@@ -38,6 +41,7 @@ def fuse(model: nn.Module) -> nn.Module:
             f'{type(model).__name__} holds no EfficientFormer backbone: fuse() knows how to fold '
             'EfficientFormerV1 and EfficientFormerV2, alone or inside a detector or segmentor.'
         )
+    check_precision(precision, next(backbones[0].parameters()).device)
     for backbone in backbones:
         _fuse_children(backbone)
         if next(backbone.parameters()).device.type == 'cpu':
@@ -46,6 +50,8 @@ def fuse(model: nn.Module) -> nn.Module:
         from mmcv.cnn import fuse_conv_bn  # whoever has a detector or segmentor has mmcv
 
         fused = fuse_conv_bn(fused)
+    if precision == 'bf16':
+        compute_in_bf16(fused)
     return fused
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones.folding import FoldedConv
-from ..backbones.tracing import is_recording
-
-#: Output cells up to which weights are kept in oneDNN's order: over so few, bringing them there is a tenth of the time.
-PACK_UP_TO_CELLS = 2048
+from ..backbones.tracing import is_recording, wants_standard_operators
 
 
 class OneDnnConv(FoldedConv):
     """A convolution and its activation, for inference.
 
-    Computed by one operator of oneDNN in single precision on a CPU; as ever everywhere else, and where gradients are
-    wanted, autocast is on, or a graph is compiled or exported.
+    Computed by one operator of oneDNN on a CPU, in single precision, or in bfloat16 where the processor has AVX-512; as
+    ever everywhere else, and where gradients are wanted, autocast is on, or a graph is compiled or exported.
 
-    On small maps the weights are held a second time, in oneDNN's order, for the last input size. They follow the
-    weights through ``load_state_dict``, ``copy_``, ``.to()`` and the like; only writes through ``.data``, of which
-    torch keeps no count, escape.
+    The weights are held a second time, in the order that oneDNN wants for the first input size; at others it takes them
+    from there. They follow the weights through ``load_state_dict``, ``copy_``, ``.to()``
+    and the like; only writes through ``.data``, of which torch keeps no count, escape.
     """
 
     #: oneDNN's name and algorithm.
@@ -51,24 +50,22 @@ class OneDnnConv(FoldedConv):
 
     def _onednn_takes(self, x: Tensor) -> bool:
         return (
-            x.device.type == 'cpu'
-            and x.dtype == self.weight.dtype == torch.float32
+            not is_recording()  # first: a compiler cannot follow all of the others
+            and x.device.type == 'cpu'
+            and x.dtype == self.weight.dtype
+            and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and onednn_takes_bf16()))
             and type(self.activation) in self._POST_OPS
             and getattr(self.activation, 'approximate', 'none') == 'none'
             and torch.backends.mkldnn.is_available()
             and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
             and not torch.is_autocast_enabled('cpu')
-            and not is_recording()
         )
 
     def _onednn_weight(self, x: Tensor) -> Tensor:
         weight = self.weight
-        batch, _, height, width = x.shape
-        cells = batch * height * width // (self.stride[0] * self.stride[1])
-        if cells > PACK_UP_TO_CELLS or weight.is_inference():  # inference tensors keep no count of changes
-            self._packed = None
+        if weight.is_inference():  # inference tensors keep no count of changes
             return weight
-        key = x.shape, weight.data_ptr(), weight._version
+        key = weight.data_ptr(), weight._version
         if self._packed is None or self._packed[0] != key:
             packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(x.shape))
             # The weights are held as well, so that no others come to lie at their address.
@@ -93,7 +90,16 @@ class OneDnnLinear(OneDnnConv):
         super().__init__(conv, activation)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        if wants_standard_operators():
+            tokens = F.linear(tokens, self.weight[:, :, 0, 0], self.bias)
+            return tokens if self.activation is None else self.activation(tokens)
         return super().forward(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+@cache
+def onednn_takes_bf16() -> bool:
+    """Whether torch has oneDNN and its operators take bfloat16 here, which is not to say that they are fast."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def use_onednn(backbone: nn.Module) -> None:

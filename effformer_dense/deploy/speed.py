@@ -1,14 +1,17 @@
-"""What ``--fuse`` and ``--compile`` of the tools do to a model with its weights."""
+"""What ``--fuse``, ``--precision`` and ``--compile`` of the tools do to a model with its weights."""
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
+from ..backbones.attention import DownsamplingAttention, MapAttention, TokenAttention
 from ..backbones.base import DenseBackbone
+from ..backbones.fused import TiledMlp
 from .fuse import fuse
 
 
-def speed_up(model: nn.Module, fused: bool, compiled: bool) -> nn.Module:
+def speed_up(model: nn.Module, fused: bool, compiled: bool, precision: str = 'fp32') -> nn.Module:
     """Prepare a loaded model for inference.
 
     Args:
@@ -16,17 +19,31 @@ def speed_up(model: nn.Module, fused: bool, compiled: bool) -> nn.Module:
         fused: replace it by a fused copy.
         compiled: let ``torch.compile`` work on the backbones (heads choose by their results what to compute next),
             for any image size: one compilation serves them all.
+        precision: ``'bf16'`` replaces it by a fused copy that computes in bfloat16.
 
     Returns:
         ``model``, or the fused copy.
 
     Raises:
-        UserError: no EfficientFormer backbone in ``model``, see :func:`.fuse.fuse`.
+        UserError: see :func:`.fuse.fuse`.
     """
-    if fused:
-        model = fuse(model)
+    if fused or precision != 'fp32':
+        model = fuse(model, precision)
     if compiled:
         for module in model.modules():
             if isinstance(module, DenseBackbone):
-                module.compile(dynamic=True)
+                _compile(module)
     return model
+
+
+def _compile(backbone: DenseBackbone) -> None:
+    """Compile a backbone for any size, in pieces between its attention blocks and its tiled MLPs.
+
+    Those do by themselves what a compiler does worse: chunks and tiles of sizes that it does not know. And each piece
+    begins with sizes of its own; in one graph, a last map's are formulas of the picture's, and reasoning about these
+    takes minutes.
+    """
+    for module in backbone.modules():
+        if isinstance(module, TokenAttention | MapAttention | DownsamplingAttention | TiledMlp):
+            module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
+    backbone.compile(dynamic=True)

@@ -1,71 +1,61 @@
-"""Detections as COCO tables."""
+"""From mmdet's samples to results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from mmengine.structures import BaseDataElement
-from pycocotools import mask as coco_mask
 
-#: The 80 classes of COCO detection have ids from 1 to 90, with these ten left out.
-_UNUSED_COCO_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-_COCO_IDS = [number for number in range(1, 91) if number not in _UNUSED_COCO_IDS]
+from ..drawing import Instances, bounds
+from ..results import Classes, Detections
 
-
-def category_ids(classes: tuple[str, ...]) -> list[int]:
-    """Category id of each class: COCO's own for COCO's classes, otherwise 1, 2, 3, ..."""
-    is_coco = len(classes) == len(_COCO_IDS) and classes[0] == 'person' and classes[-1] == 'toothbrush'
-    return _COCO_IDS if is_coco else list(range(1, len(classes) + 1))
+#: A panoptic map numbers a segment as its class plus this many times a running number (mmdet, INSTANCE_OFFSET).
+_SEGMENT_STEP = 1000
 
 
-def instance_annotations(
-    sample: BaseDataElement, image_id: int, first_id: int, dataset_meta: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """COCO annotations, with ``score``, of the predicted instances; none for a panoptic model's sample.
+def detections_of(picture: np.ndarray, sample: BaseDataElement, classes: Classes) -> Detections:
+    """What a sample predicts.
 
     Args:
-        sample: on the CPU, in the coordinates of the picture.
-        image_id: id of the picture.
-        first_id: id of the first annotation.
-        dataset_meta: with ``classes``.
+        picture: (H, W, 3) uint8, RGB.
+        sample: a DetDataSample on the CPU, with coordinates of ``picture``.
+        classes: of the model.
     """
-    instances = sample.get('pred_instances')
+    found = instances_of(sample, 'pred', len(classes.names))
+    return Detections(picture, classes, found.boxes, found.labels, found.scores, found.masks)
+
+
+def instances_of(sample: BaseDataElement, kind: str, num_classes: int) -> Instances:
+    """Objects of a sample, none if it has no such field.
+
+    Args:
+        sample: a DetDataSample on the CPU.
+        kind: 'gt' or 'pred'.
+        num_classes: that are drawn; of a panoptic map, what is numbered otherwise is no object.
+    """
+    instances = sample.get(f'{kind}_instances')
     if instances is None:
-        return []
-    ids = category_ids(tuple(dataset_meta['classes']))
-    boxes = np.asarray(instances.bboxes, dtype=float)
-    masks = np.asarray(instances.masks, dtype=bool) if 'masks' in instances else None
-    annotations = []
-    for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        annotation = {
-            'id': first_id + index,
-            'image_id': image_id,
-            'category_id': ids[int(instances.labels[index])],
-            'bbox': [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
-            'area': round((x2 - x1) * (y2 - y1), 2),
-            'iscrowd': 0,
-            'score': round(float(instances.scores[index]), 5),
-        }
-        if masks is not None:
-            annotation['area'] = int(masks[index].sum())
-            annotation['segmentation'] = _encode(masks[index])
-        annotations.append(annotation)
-    return annotations
+        return _segments(sample.get(f'{kind}_panoptic_seg'), num_classes)
+    boxes = instances.get('bboxes')
+    scores = instances.get('scores')
+    masks = instances.get('masks')
+    if masks is not None:
+        masks = np.asarray(masks.to_ndarray() if hasattr(masks, 'to_ndarray') else masks, dtype=bool)
+    return Instances(
+        boxes=np.asarray(getattr(boxes, 'tensor', boxes)).reshape(-1, 4),
+        labels=np.asarray(instances.labels),
+        scores=None if scores is None else np.asarray(scores),
+        masks=masks,
+    )
 
 
-def predictions_table(
-    images: list[dict[str, Any]], annotations: list[dict[str, Any]], dataset_meta: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The three COCO tables."""
-    classes = tuple(dataset_meta['classes'])
-    pairs = zip(category_ids(classes), classes, strict=True)
-    categories = [{'id': number, 'name': name} for number, name in pairs]
-    return {'images': images, 'categories': categories, 'annotations': annotations}
-
-
-def _encode(mask: np.ndarray) -> dict[str, Any]:
-    """Compressed run lengths, as text so that JSON can hold them."""
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {'size': [int(side) for side in encoded['size']], 'counts': encoded['counts'].decode('ascii')}
+def _segments(panoptic: Any, num_classes: int) -> Instances:
+    """Segments of a panoptic map, as masks without boxes around them."""
+    if panoptic is None:
+        return Instances(np.zeros((0, 4)), np.zeros(0, int))
+    seg_map = np.asarray(panoptic.sem_seg[0])
+    numbers = [number for number in np.unique(seg_map) if number % _SEGMENT_STEP < num_classes]
+    masks = np.stack([seg_map == number for number in numbers]) if numbers else np.zeros((0, *seg_map.shape), bool)
+    labels = np.array([number % _SEGMENT_STEP for number in numbers], int)
+    return Instances(np.array([bounds(mask) for mask in masks]).reshape(-1, 4), labels, None, masks, framed=False)

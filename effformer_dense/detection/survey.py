@@ -11,19 +11,16 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..config.datasets import DatasetView
-from ..data.border.coco import clean_coco
 from ..data.border.findings import Findings
-from ..data.border.tables import read_table
 from ..data.pictures import read_picture
 from ..data.survey import Survey
 from ..drawing import Instances, colours_of, draw_instances
 from ..errors import UserError
+from ..tasks import Reading
+from .annotations import read_clean
 
-#: Of how many pictures the headers are read.
-_OPENED = 200
 
-
-def survey_coco(dataset: DatasetView) -> Survey:
+def survey_coco(dataset: DatasetView, reading: Reading) -> Survey:
     """Look through a COCO file, after it has crossed the border: odd records are repaired or left out, and told.
 
     Raises:
@@ -34,19 +31,14 @@ def survey_coco(dataset: DatasetView) -> Survey:
             f'{dataset.type_name} has no COCO file to look through (ann_file {dataset.annotation}). Bring it to that '
             'form with prepare-data own.'
         )
-    folder, findings = dataset.folders.get('img', dataset.root), Findings()
-    table = clean_coco(
-        read_table(dataset.annotation, findings),
-        file=str(dataset.annotation),
-        pictures=folder,
-        classes=dataset.classes,
-        findings=findings,
-        opened=_OPENED,
-    )
-    return _survey(table, folder, dataset.metainfo.get('palette'), tuple(findings.summary()))
+    findings = Findings()
+    table = read_clean(dataset, reading, findings)
+    folder = dataset.folders.get('img', dataset.root)
+    palette, notes = dataset.metainfo.get('palette'), tuple(findings.summary())
+    return _survey(table, folder, palette, notes, reading.max_pixels)
 
 
-def _survey(table: dict[str, Any], folder: Path, palette: Any, notes: Sequence[str]) -> Survey:
+def _survey(table: dict[str, Any], folder: Path, palette: Any, notes: Sequence[str], max_pixels: int) -> Survey:
     images, annotations = table['images'], table['annotations']
     classes = [category['name'] for category in table['categories']]
     place = {row['id']: index for index, row in enumerate(images)}
@@ -61,7 +53,7 @@ def _survey(table: dict[str, Any], folder: Path, palette: Any, notes: Sequence[s
     colours = colours_of(palette, len(classes))
 
     def draw(index: int, height: int, width: int) -> np.ndarray:
-        image = np.ascontiguousarray(read_picture(folder / images[index]['file_name'])[..., ::-1])
+        image = np.ascontiguousarray(read_picture(folder / images[index]['file_name'], max_pixels)[..., ::-1])
         instances = _instances(of_picture[index], (image.shape[0], image.shape[1]))
         factor = min(height / image.shape[0], width / image.shape[1])
         return draw_instances(*instances.resized(image, factor), classes, colours)

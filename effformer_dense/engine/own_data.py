@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..config.home import find_config
-from ..data.border.canonical import write_coco
+from ..data.border.canonical import remove_splits, write_coco
 from ..data.border.categories import clean_categories
 from ..data.border.coco import clean_coco, count_masks
 from ..data.border.findings import Action, Findings
 from ..data.border.formats.coco_files import coco_tables
+from ..data.border.formats.labelme import LabelmeSet, labelme_tables
 from ..data.border.formats.map_folders import MapSet
 from ..data.border.formats.places import WHOLE, PlacedFindings, SourceTable
+from ..data.border.formats.via import ViaSet, via_tables
 from ..data.border.formats.voc import VocSet, voc_tables
 from ..data.border.formats.yolo import YoloSet, yolo_tables
 from ..data.border.maps import default_palette
-from ..data.border.recipe import BOXES, MASKS, Facts, detection_recipe, median_size, small_object_px
+from ..data.border.recipe import BOXES, MASKS, Facts, detection_recipe, median_size, objects_px
 from ..data.border.recognise import CocoSet, Found, recognise
 from ..data.border.splits import check_splits, split_pictures
 from ..data.border.tree import Tree, list_tree
@@ -29,6 +32,7 @@ from ..errors import UserError, some_of
 from ..files import check_output_dir, write_text
 from ..invocation import command
 from ..options import OwnDataOptions
+from .own_base import check_base
 from .own_maps import prepare_maps
 from .progress import progress_bar
 
@@ -71,7 +75,10 @@ def prepare_own_data(folder: Path, options: OwnDataOptions) -> list[str]:
     target.out.mkdir(parents=True, exist_ok=True)
     with _report(target.out / REPORT) as sink:
         findings = Findings(sink)
-        found = recognise(tree, findings, options.format)
+        with progress_bar(f'{folder}: looking what it holds'):
+            found = recognise(tree, findings, options.format)
+        if options.base is not None:
+            options = replace(options, base=check_base(options.base, isinstance(found, MapSet)))
         if isinstance(found, MapSet):
             lines, text = prepare_maps(tree, found, target.out, target.name, target.pictures, options, findings)
         else:
@@ -79,8 +86,9 @@ def prepare_own_data(folder: Path, options: OwnDataOptions) -> list[str]:
     config = target.out / f'{target.name}.py'
     write_text(config, text)
     lines += [f'  {line}' for line in findings.summary()] or ['  nothing had to be changed']
-    lines += [f'{target.out / REPORT}: all of that, one record a line', f'{config}: the config. Train with:']
-    return [*lines, f'{command("train")} {config}']
+    if findings.count():
+        lines.append(f'{target.out / REPORT}: all of that, one record a line')
+    return [*lines, f'{config}: the config. Train with:', f'{command("train")} {shlex.quote(str(config))}']
 
 
 def _target(folder: Path, options: OwnDataOptions) -> Target:
@@ -124,15 +132,19 @@ def _prepare_tables(
     tree: Tree, found: Found, target: Target, options: OwnDataOptions, findings: Findings
 ) -> tuple[list[str], str]:
     """Write COCO files; returns what was done and the text of the config."""
-    sources = _read(tree, found, options, findings)
+    with progress_bar(f'{tree.root}: reading {_describe(found)}'):
+        sources = _with_objects(_read(tree, found, options, findings), findings)
     classes = list(options.classes) or _common_classes(sources)
     tables = {split: _clean(tree, source, classes, options, findings) for split, source in sources.items()}
     tables = _split(tree, tables, options, findings)
     masks = _masks(tables, findings)
     if options.strict:
         findings.refuse_any()
+    remove_splits(target.out)
     for split, table in tables.items():
-        write_coco(target.out / 'annotations' / f'{split}.json', table)
+        path = target.out / 'annotations' / f'{split}.json'
+        with progress_bar(str(path)) as progress:
+            write_coco(path, table, progress)
     train = tables['train']
     facts = Facts(
         name=target.name,
@@ -140,14 +152,18 @@ def _prepare_tables(
         palette=default_palette(len(classes) + 1)[1:],
         counts={split: len(table['images']) for split, table in tables.items()},
         size=median_size([(row['height'], row['width']) for row in train['images']]),
-        object_px=small_object_px(train['annotations']),
         root=f'{target.out}/',
         pictures=target.pictures,
+        with_objects=len({row['image_id'] for row in train['annotations']}),
+        objects_px=objects_px(train['images'], train['annotations']),
     )
     lines = [f'{tree.root}: {_describe(found)}, {len(classes)} classes: {some_of(classes, 10)}']
     for split, table in tables.items():
         path = target.out / 'annotations' / f'{split}.json'
-        lines.append(f'{path}: {len(table["images"]):,} pictures, {len(table["annotations"]):,} objects')
+        images, annotations = table['images'], table['annotations']
+        empty = len(images) - len({row['image_id'] for row in annotations})
+        without = f' ({empty:,} without objects)' if empty else ''
+        lines.append(f'{path}: {len(images):,} pictures{without}, {len(annotations):,} objects')
     return lines, detection_recipe(facts, options.base or (MASKS if masks else BOXES), options.from_scratch)
 
 
@@ -156,6 +172,10 @@ def _read(tree: Tree, found: Found, options: OwnDataOptions, findings: Findings)
         return coco_tables(tree, found.files, findings)
     if isinstance(found, VocSet):
         return voc_tables(tree, found, list(options.classes) or None, findings, options.max_pixels)
+    if isinstance(found, LabelmeSet):
+        return labelme_tables(tree, found, list(options.classes) or None, findings, options.max_pixels)
+    if isinstance(found, ViaSet):
+        return via_tables(tree, found, list(options.classes) or None, findings, options.max_pixels)
     assert isinstance(found, YoloSet)
     classes = list(options.classes) or found.classes
     if not classes:
@@ -163,6 +183,15 @@ def _read(tree: Tree, found: Found, options: OwnDataOptions, findings: Findings)
             f'{tree.root} has no file of class names (data.yaml, classes.txt). Name them: --classes A B ...'
         )
     return yolo_tables(tree, found, classes, findings, options.max_pixels)
+
+
+def _with_objects(sources: dict[str, SourceTable], findings: Findings) -> dict[str, SourceTable]:
+    """The splits without a test split that nobody has annotated, of which nothing can be scored."""
+    if len(sources) == 1 or 'test' not in sources or sources['test'].table['annotations']:
+        return sources
+    reason = 'no object is in it; val is scored in its place'
+    findings.add(Action.DOUBTFUL, 'test split without objects', sources['test'].file, '', reason)
+    return {split: source for split, source in sources.items() if split != 'test'}
 
 
 def _common_classes(sources: Mapping[str, SourceTable]) -> list[str]:
@@ -262,4 +291,6 @@ def _describe(found: Found) -> str:
         return f'COCO ({", ".join(found.files.values())})'
     if isinstance(found, YoloSet):
         return f'YOLO ({found.source})'
-    return 'Pascal VOC'
+    if isinstance(found, ViaSet):
+        return f'VIA ({", ".join(found.files.values())})'
+    return 'labelme' if isinstance(found, LabelmeSet) else 'Pascal VOC'

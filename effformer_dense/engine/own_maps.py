@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
+from ..data.border.canonical import remove_splits
 from ..data.border.findings import Action, Findings
 from ..data.border.formats.class_tables import CLASS_FILES, ClassTable, Colour, read_class_table
 from ..data.border.formats.map_folders import MapSet
-from ..data.border.formats.places import WHOLE
-from ..data.border.headers import read_header
+from ..data.border.formats.places import SPLITS, WHOLE
 from ..data.border.maps import Coding, Survey, canonical_map, choose_coding, survey_maps
 from ..data.border.recipe import MAPS, Facts, median_size, segmentation_recipe
 from ..data.border.splits import check_splits, split_pictures
 from ..data.border.tree import Tree
+from ..data.headers import read_header
 from ..data.segmentation_maps import UNLABELLED
 from ..errors import UserError, some_of
 from ..files import write_png, write_text
 from ..options import OwnDataOptions
 from .progress import Advance, progress_bar
+from .quiet import without_import_notice
 
 FOLDER = 'segmentation_maps'
 _LONGEST_NAME = 255  # bytes
@@ -59,9 +60,10 @@ def prepare_maps(
     common, suffix = _naming([name for names in splits.values() for name in names])
     with progress_bar(str(tree.root)) as progress:
         labels = _write_maps(tree, survey, coding, colours, out, (common, suffix), options, findings, progress)
-    splits = _split(tree, splits, labels, options, findings)
+    splits = _split(tree, _with_labels(splits, labels, findings), labels, options, findings)
     if options.strict:
         findings.refuse_any()
+    remove_splits(out)
     for split, names in splits.items():
         write_text(out / f'{split}.txt', ''.join(f'{_stem(one, common, suffix)}\n' for one in names))
     facts = _facts(tree, splits, coding, name, out, pictures + (f'{common}/' if common else ''))
@@ -103,21 +105,15 @@ def _classes(
     ignored = options.ignore
     names: Sequence[str] | None = options.classes or None
     if maps.city_ids or maps.train_ids:
-        from mmseg.datasets import CityscapesDataset
-
-        meta = CityscapesDataset.METAINFO
-        colours = tuple((red, green, blue) for red, green, blue in meta['palette'])
         numbers = _CITYSCAPES_IDS if maps.city_ids else tuple(range(19))
-        table = ClassTable(tuple(meta['classes']), colours, numbers, "Cityscapes' table")
+        table = _published_table('CityscapesDataset', numbers)
         return table, names, (*ignored, *_CITYSCAPES_VOID) if maps.city_ids else ignored
-    if maps.ade20k and names is None and options.colours is None:
-        from mmseg.datasets import ADE20KDataset
-
-        return None, ADE20KDataset.METAINFO['classes'], (*ignored, 0)
     file = options.colours
     if file is None:
         beside = (tree.root / one for one in tree.below('', ('.txt', '.csv')) if PurePosixPath(one).name in CLASS_FILES)
         file = next(beside, None)
+    if file is None and maps.ade20k and names is None:
+        return _published_table('ADE20KDataset', tuple(range(1, 151))), None, (*ignored, 0)
     if file is None:
         return None, names, ignored
     found = read_class_table(file)
@@ -126,11 +122,34 @@ def _classes(
     return found, names, ignored
 
 
+def _published_table(dataset: str, numbers: tuple[int, ...]) -> ClassTable:
+    """Classes and colours of one of mmseg's data sets, under the numbers that they have in its maps."""
+    with without_import_notice():
+        import mmseg.datasets
+
+    meta = getattr(mmseg.datasets, dataset).METAINFO
+    colours = tuple((red, green, blue) for red, green, blue in meta['palette'])
+    return ClassTable(tuple(name.strip() for name in meta['classes']), colours, numbers, f'the table of {dataset}')
+
+
 def _usable(tree: Tree, maps: MapSet, survey: Survey) -> dict[str, list[str]]:
     """Pictures per split, relative to the root, whose map can be used."""
     usable = {picture.relative_to(tree.root).as_posix() for (picture, _), _ in survey.usable}
     splits = {split: [one for one, _ in pairs if one in usable] for split, pairs in maps.pairs.items()}
-    return {split: names for split, names in splits.items() if names}
+    return {split: splits[split] for split in (*SPLITS, WHOLE) if splits.get(split)}
+
+
+def _with_labels(
+    splits: dict[str, list[str]], labels: Mapping[str, set[int]], findings: Findings
+) -> dict[str, list[str]]:
+    """The splits without a test split whose maps say nothing, as benchmarks publish them: nothing can be scored."""
+    if len(splits) == 1 or any(labels[name] for name in splits.get('test', ())):
+        return splits
+    rest = {split: names for split, names in splits.items() if split != 'test'}
+    if 'test' in splits:
+        reason = f'all {len(splits["test"]):,} maps are unlabelled; val is scored in its place'
+        findings.add(Action.DOUBTFUL, 'test split without labels', 'test', '', reason)
+    return rest
 
 
 def _naming(names: Sequence[str]) -> tuple[str, str]:
@@ -197,7 +216,6 @@ def _facts(
         palette=coding.palette,
         counts={split: len(names) for split, names in splits.items()},
         size=median_size([(header.height, header.width) for header in headers]),
-        object_px=None,
         root=f'{out}/',
         pictures=pictures,
     )
@@ -206,9 +224,8 @@ def _facts(
 def _lines(tree: Tree, maps: MapSet, coding: Coding, splits: Mapping[str, Sequence[str]], out: Path) -> list[str]:
     some = some_of(coding.classes, 10)
     what = f'segmentation maps (names end with {maps.ending!r})' if maps.ending else 'segmentation maps'
-    counts: dict[str, Any] = {split: f'{len(names):,}' for split, names in splits.items()}
+    counts = ', '.join(f'{len(names):,} ({split})' for split, names in splits.items())
     return [
         f'{tree.root}: {what}, {len(coding.classes)} classes: {some}',
-        f'{out / FOLDER}: {", ".join(f"{number} ({split})" for split, number in counts.items())}; pictures stay where '
-        'they are',
+        f'{out / FOLDER}: {counts}; pictures stay where they are',
     ]

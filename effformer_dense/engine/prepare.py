@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 from ..config.home import data_place
+from ..data.border.findings import Findings
+from ..data.border.image_records import ImageOptions, clean_images
+from ..data.border.picture_folder import PictureFolder
+from ..data.border.tables import read_table
 from ..data.layouts import LAYOUTS, Layout, Part, absent_paths, misplaced
 from ..data.pictures import read_picture
 from ..data.segmentation_maps import check_segmentation_map, read_segmentation_map
-from ..detection.checks import check_pictures, read_annotations
 from ..errors import UserError
 from ..segmentation.checks import check_no_orphans, check_pairs
 
@@ -68,7 +71,7 @@ def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: l
         )
     named = ''
     if part.maps is not None and part.maps not in absent:
-        check_no_orphans(root / part.maps, '.png', [path.stem for path in files])
+        check_no_orphans(root / part.maps, '.png', [path.stem for path in files], root / part.path)
         pairs = [(picture, root / part.maps / f'{picture.stem}.png') for picture in files]
         opened = check_pairs(pairs, 150, first_label=1, num_opened=_OPENED)
     elif part.suffix == '.png':
@@ -79,11 +82,24 @@ def _check_part(root: Path, layout: Layout, part: Part, partial: bool, absent: l
     else:
         opened = len([read_picture(path) for path in files[:: len(files) // _OPENED + 1]])
     if part.annotation is not None and part.annotation not in absent:
-        table = read_annotations(root / part.annotation)
-        check_pictures(root / part.annotation, table, root / part.path)
-        named = f', {len(table["images"]):,} of them in {part.annotation}'
+        named = f', {_check_listed(root / part.annotation, root / part.path):,} of them in {part.annotation}'
     whole = '' if len(files) == part.count else f' of {part.count:,}'
     return f'{part.path}: {len(files):,}{whole} files{named}; {opened} opened'
+
+
+def _check_listed(annotation: Path, folder: Path) -> int:
+    """All pictures that a COCO file lists are there, and of a sample the size is that of the file; returns how many.
+
+    Raises:
+        UserError: one is not, or the file is none.
+    """
+    findings = Findings()
+    rows = read_table(annotation, findings)['images']
+    clean_images(rows, str(annotation), PictureFolder(folder), findings, ImageOptions(_OPENED))
+    if findings.count():
+        lines = '\n'.join(findings.summary())
+        raise UserError(f'{annotation} and {folder} do not belong together as they should:\n{lines}')
+    return len(rows)
 
 
 def _link(root: Path, place: Path) -> str:

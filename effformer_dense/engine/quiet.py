@@ -10,30 +10,69 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from typing import Any, TextIO
 
+import torch
 from mmengine.config import Config
+from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+from torch import nn
 
 from ..config.nodes import walk
+from .processes import apart_from_earlier_start, meet_without_gpu
 
-#: How MMEngine's Runner begins what goes to the log file alone: 500 lines at the start of every run.
-_FILE_ONLY = ('System environment:', 'Config:\n', 'Hooks will be executed in the following order:')
+#: What goes to the log file alone: 500 lines at the start of every run, and a word to MMEngine's developers.
+_FILE_ONLY = (
+    'System environment:',
+    'Config:\n',
+    'Hooks will be executed in the following order:',
+    '"FileClient" will be deprecated',
+)
 
 #: What mmdet and mmsegmentation print when they are imported without a data service that nothing here uses.
 _IMPORT_NOTICE = 'Could not import OneDL'
 
 
 class QuietRunner(Runner):
-    """MMEngine's Runner, whose description of environment, config and hooks goes to the log file alone."""
+    """MMEngine's Runner, whose description of environment, config and hooks goes to the log file alone.
+
+    Several of them train and test without GPUs as well.
+    """
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Let the processes meet; MMEngine does so with GPUs alone, and at the first start of a job."""
+        if self.distributed and not is_distributed():
+            dist_cfg = env_cfg.get('dist_cfg', {})
+            if self.launcher == 'pytorch':
+                dist_cfg = apart_from_earlier_start(dist_cfg)
+            if not torch.cuda.is_available():
+                set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
+                meet_without_gpu(self.launcher, dist_cfg)
+            env_cfg = {**env_cfg, 'dist_cfg': dist_cfg}
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes, which are bound to no device where there is no GPU."""
+        if self.distributed and not torch.cuda.is_available() and not is_model_wrapper(model):
+            usual = dict(broadcast_buffers=False, find_unused_parameters=self.cfg.get('find_unused_parameters', False))
+            model_wrapper_cfg = dict(usual if model_wrapper_cfg is None else model_wrapper_cfg)
+            if model_wrapper_cfg.setdefault('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
+                model_wrapper_cfg.setdefault('device_ids', None)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """MMEngine's logger with a filter on what it shows on the terminal."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(_is_shown)
+            self.prepare_handler(handler)
         logger.info(f'Environment, config and order of hooks are in {logger.log_file}')
         return logger
+
+    def prepare_handler(self, handler: logging.Handler) -> None:
+        """Change a handler of the logger before anything is logged."""
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(_is_shown)
 
 
 def _is_shown(record: logging.LogRecord) -> bool:

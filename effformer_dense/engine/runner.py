@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 from ..checkpoint.loaders import safe_loaders
+from ..checkpoint.whole_files import newest_whole
 from ..checkpoint.whole_model import check_start, find_checkpoint, load_weights
 from ..config.datasets import dataset_nodes, datasets_of
 from ..config.nodes import walk
+from ..deploy.precision import check_precision
 from ..deploy.speed import speed_up
 from ..errors import UserError
-from ..files import check_output_dir, make_output_dir
+from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
-from ..options import ConfigOptions, EvaluationOptions
+from ..options import ConfigOptions, EvaluationOptions, TrainOptions
+from ..preflight.device import check_device
 from ..preflight.run import check_config, check_run
 from ..segmentation.metric import SegmentationMetric
 from ..tasks import task_of_model
+from .fit_data import fit_data
 from .open import open_config
 from .pictures_hook import PICTURES_HOOK
 from .quiet import QuietRunner
+from .training.chosen import set_chosen, shards
+from .training.restart import saved_before_restart
+from .training.resume_from import checkpoint_to_resume
+from .training.runner import TrainingRunner
+from .training.session import Session, rank_and_size
+from .training.sharding import check_can_shard
 
 
 def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
@@ -41,39 +53,64 @@ def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Conf
 
 
 @safe_loaders()
-def train(options: ConfigOptions, resume: str | None = None) -> Path:
+def train(options: ConfigOptions, resume: str | None = None, training: TrainOptions | None = None) -> Path:
     """Train, evaluating as the config says.
 
     Args:
         options: config and overrides.
-        resume: None to start anew, ``'auto'`` for the last checkpoint in the work dir, or a checkpoint.
+        resume: None to start anew, ``'auto'`` for the last checkpoint in the work dir, or a checkpoint. A job that its
+            launcher has started again goes on with what it saved itself.
+        training: seed, and what happens to bad numbers and bad files.
 
     Returns:
         The work dir.
 
     Raises:
-        UserError, MissingFileError: see :func:`load_checked_config` and
-            :func:`..checkpoint.whole_model.load_weights`.
+        UserError, MissingFileError: see :func:`load_checked_config`, :func:`.training.resume_from.checkpoint_to_resume`
+            and :meth:`.training.session.Session.open`.
+        Interrupted: a signal has ended it, see :mod:`.training.interruption`.
     """
+    asked, training = options, training or TrainOptions()
     if resume is not None:
         options = replace(options, from_scratch=True)  # the checkpoint brings every weight
     cfg = load_checked_config(options, ('train', 'val'))
     check_output_dir(Path(cfg.work_dir))
+    set_chosen(cfg, training)
+    if shards(cfg):
+        check_can_shard(MODELS.build(copy.deepcopy(cfg.model)))  # mmdet writes into the config what it builds from
+    if resume is None and cfg.get('resume'):  # as MMEngine means it: from the last checkpoint, if there is one
+        resume = cfg.get('load_from') or ('auto' if newest_whole(Path(cfg.work_dir))[0] else None)
+        cfg.resume = False
+    if saved_before_restart(Path(cfg.work_dir)):
+        resume = 'auto'
+    checkpoint = None
     if resume is not None:
-        checkpoint = find_checkpoint(Path(cfg.work_dir if resume == 'auto' else resume))
-        if 'optimizer' not in load_weights(MODELS.build(cfg.model), checkpoint):
-            raise UserError(
-                f'{checkpoint} holds weights only, no state of a training to go on from. '
-                f'To start from its weights: --cfg-options load_from={checkpoint}'
-            )
-        cfg.resume, cfg.load_from = True, str(checkpoint)
+        checkpoint = _go_on(cfg, resume, rank_and_size(options.launcher)[1], training)
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         check_start(find_checkpoint(Path(cfg.load_from)))
-    make_output_dir(Path(cfg.work_dir))
-    runner = QuietRunner.from_cfg(cfg)
-    log_stand_in(runner.logger)
-    runner.train()
-    return Path(cfg.work_dir)
+    session = Session(asked, resume, Path(cfg.work_dir), training)
+    with session.open():
+        runner = _start(TrainingRunner, cfg, fit_data(cfg, ('train', 'val'), options))
+        runner.going_on, runner.options = session.going_on, training
+        runner.record(checkpoint)
+        runner.train()
+    return session.work_dir
+
+
+def _go_on(cfg: Config, resume: str, processes: int, training: TrainOptions) -> Path:
+    """Let a run go on from a checkpoint, with the seed that it began with.
+
+    Raises:
+        UserError: see :func:`.training.resume_from.checkpoint_to_resume`; or another seed is wanted.
+    """
+    checkpoint, meta = checkpoint_to_resume(cfg, resume, processes)
+    seed = meta.get('seed')
+    if isinstance(seed, int):
+        if training.seed not in (None, seed):
+            raise UserError(f'The run of {checkpoint} has seed {seed} and goes on with it: leave out --seed.')
+        cfg.randomness = {**cfg.get('randomness', {}), 'seed': seed}
+    cfg.resume, cfg.load_from = True, str(checkpoint)
+    return checkpoint
 
 
 @safe_loaders()
@@ -91,20 +128,34 @@ def evaluate(options: ConfigOptions, evaluation: EvaluationOptions) -> dict[str,
     ignored = [option for option in options.cfg_options if option.startswith('test_dataloader.dataset.pipeline')]
     if evaluation.tta and ignored:
         raise UserError(f'--tta uses tta_pipeline: {ignored[0]} would change nothing. Override tta_pipeline instead.')
+    if options.amp and not torch.cuda.is_available():
+        raise UserError('--amp on a CPU is for training: predictions are made in float32 there. Leave it out.')
+    if options.amp and evaluation.precision == 'bf16':
+        raise UserError('--amp and --precision bf16 are two ways to compute in half precision: choose one.')
+    check_precision(evaluation.precision, check_device(None))
     checkpoint = find_checkpoint(evaluation.checkpoint)
     cfg = load_checked_config(options, ('test',))
     _check_outputs(cfg, evaluation)
-    trial = MODELS.build(cfg.model)  # what does not fit shows before a work dir is made
+    trial = MODELS.build(copy.deepcopy(cfg.model))  # what does not fit shows before a work dir is made
     load_weights(trial, checkpoint)
-    speed_up(trial, evaluation.fuse, evaluation.compile)
+    # In float32: the trial stays on the CPU, which need not have the precision of the GPU that the test runs on.
+    speed_up(trial, evaluation.fuse or evaluation.precision == 'bf16', evaluation.compile)
     _set_outputs(cfg, evaluation, options.cfg_options)
     if evaluation.tta:
         _enable_tta(cfg)
     cfg.load_from = None
-    runner = QuietRunner.from_cfg(cfg)
-    log_stand_in(runner.logger)
+    runner = _start(QuietRunner, cfg, fit_data(cfg, ('test',), options))
     _load_into(runner, checkpoint, evaluation)
     return runner.test()
+
+
+def _start(kind: type[QuietRunner], cfg: Config, findings: Sequence[str]) -> Runner:
+    """A runner, which first tells what was found in the data."""
+    runner = kind.from_cfg(cfg)
+    log_stand_in(runner.logger)
+    for line in findings:
+        runner.logger.warning(line)
+    return runner
 
 
 def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) -> None:
@@ -116,7 +167,7 @@ def _load_into(runner: Runner, checkpoint: Path, evaluation: EvaluationOptions) 
         holder, name = getattr(holder, name), 'module'
     model = getattr(holder, name)
     load_weights(model, checkpoint)
-    setattr(holder, name, speed_up(model, evaluation.fuse, evaluation.compile))
+    setattr(holder, name, speed_up(model, evaluation.fuse, evaluation.compile, evaluation.precision))
 
 
 def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:

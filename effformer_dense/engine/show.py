@@ -22,7 +22,7 @@ from ..preflight.data import check_folders
 from ..reports.histograms import object_sides, plot_histograms
 from ..reports.page import Page
 from ..reports.sheets import contact_sheets
-from ..tasks import task_of_dataset
+from ..tasks import Reading, task_of_dataset
 from .open import open_config
 
 Sizes = Sequence[tuple[float, float]]
@@ -45,7 +45,7 @@ def show(options: ConfigOptions, show_options: ShowOptions) -> Path:
     check_output_dir(show_options.out_dir)
     cfg = open_config(options)
     check_arguments(cfg)
-    surveys = _surveys(cfg)
+    surveys = _surveys(cfg, Reading(outside_root=options.outside_root, max_pixels=options.max_pixels))
     out_dir = show_options.out_dir
     page = Page(f'Data of {Path(str(cfg.filename)).name}')
     scale = {split: network_scale(cfg, survey.sizes) for split, survey in surveys.items()}
@@ -81,7 +81,7 @@ def _config_in(path: Path) -> Path:
     return configs[0]
 
 
-def _surveys(cfg: Config) -> dict[str, Survey]:
+def _surveys(cfg: Config, reading: Reading) -> dict[str, Survey]:
     """One per split; splits that are the same data are shown once."""
     surveys: dict[str, Survey] = {}
     seen: set[tuple] = set()
@@ -96,7 +96,7 @@ def _surveys(cfg: Config) -> dict[str, Survey]:
             if view.is_generated:
                 view.generate()
             check_folders(view)
-            surveys[split if len(views) == 1 else f'{split} {number}'] = task.survey(view)
+            surveys[split if len(views) == 1 else f'{split} {number}'] = task.survey(view, reading)
     if not surveys:
         raise UserError(f'{cfg.filename} has no data set of a task that is known here.')
     return surveys

@@ -30,6 +30,9 @@ _SECTIONS: dict[str, tuple[Registry, ...]] = {
     'tta_pipeline': (registries.TRANSFORMS,),
 }
 
+#: Parts whose builders hand on all keys as they are.
+_STRICT = (*DATALOADERS, *EVALUATORS, 'tta_pipeline')
+
 #: Parts that have no type; MMEngine takes what it knows of them and ignores the rest.
 _FIXED_KEYS: dict[str, tuple[str, ...]] = {
     'auto_scale_lr': ('enable', 'base_batch_size'),
@@ -41,8 +44,9 @@ _FIXED_KEYS: dict[str, tuple[str, ...]] = {
 def check_arguments(cfg: Config) -> None:
     """Check that every argument and type exists, or at least is not a near miss of one that does.
 
-    Builders take some keys away before the constructor sees them (``requires_grad`` of a norm, say), so a key that is
-    like none of the accepted ones passes; components of this package take exactly what their signature says.
+    Builders of models and hooks take some keys away before the constructor sees them (``requires_grad`` of a norm,
+    say), so there a key that is like none of the accepted ones passes; data sets, samplers, transforms, metrics and all
+    components of this package take exactly what their signature says.
 
     Raises:
         UserError: a misspelt argument or type, with the name that was probably meant.
@@ -57,20 +61,20 @@ def check_arguments(cfg: Config) -> None:
             if component is None:
                 _check_type(path, node.get('type'), candidates)
             else:
-                _check_keys(f'Argument of {component.__name__} ({path})', node, component)
+                strict = section in _STRICT or component.__module__.startswith('effformer_dense.')
+                _check_keys(f'Argument of {component.__name__} ({path})', node, component, strict)
     for section in DATALOADERS:
-        _check_keys(f'Argument of {section}', cfg.get(section) or {}, DataLoader)
+        _check_keys(f'Argument of {section}', cfg.get(section) or {}, DataLoader, strict=False)
 
 
-def _check_keys(what: str, node: Iterable[str], component: type) -> None:
+def _check_keys(what: str, node: Iterable[str], component: type, strict: bool) -> None:
     accepted = _accepted_arguments(component)
     if accepted is None:
         return
-    ours = component.__module__.startswith('effformer_dense.')
     for key in node:
         if key in (*accepted, 'type', '_scope_'):
             continue
-        if ours or difflib.get_close_matches(key, accepted, n=1, cutoff=0.8):
+        if strict or difflib.get_close_matches(key, accepted, n=1, cutoff=0.8):
             raise choice_error(what, key, accepted)
 
 

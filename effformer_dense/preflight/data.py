@@ -1,4 +1,4 @@
-"""Checks of data sets: folders and files, classes and colours. Their contents are checked by the task."""
+"""Checks of data sets: folders and files, classes and colours. What is in them is the tasks' business."""
 
 from __future__ import annotations
 
@@ -16,26 +16,14 @@ from ..tasks import task_of_dataset
 _HELP = 'See "Data" in the README for what must lie where, or name the folder with --data-root.'
 
 
-def check_dataset(dataset: DatasetView) -> None:
-    """Check that the folders and files of a data set exist and its annotations are usable.
-
-    Raises:
-        UserError: something is missing, unreadable or inconsistent.
-    """
-    if dataset.is_generated:  # of our own making
-        return
-    check_folders(dataset)
-    task = task_of_dataset(dataset)
-    if task is not None:
-        task.check_dataset(dataset)
-
-
 def check_folders(dataset: DatasetView) -> None:
-    """Check that the folders and files that a data set's config names are there.
+    """Check that the folders and files that a data set's config names are there, unless it makes its own.
 
     Raises:
         UserError: one is not, with the usual mistake if it is one.
     """
+    if dataset.is_generated:
+        return
     root, layout = dataset.root, layout_of(dataset.type_name)
     if not root.is_dir():
         download = f' {layout.download}' if layout else ''

@@ -10,7 +10,7 @@ from ..config.datasets import datasets_of
 from ..errors import UserError
 from ..tasks import task_of_dataset
 from .arguments import check_arguments
-from .data import check_classes, check_dataset, check_evaluator, check_generated
+from .data import check_classes, check_evaluator, check_folders, check_generated
 from .model import check_backbone, check_num_classes
 from .values import check_values
 
@@ -40,7 +40,7 @@ def check_config(cfg: Config, splits: Sequence[str]) -> None:
 
 
 def check_run(cfg: Config, splits: Sequence[str]) -> None:
-    """Check what the config refers to: data, and the model with its pretrained weights.
+    """Check what the config refers to: folders and files, and the model with its pretrained weights.
 
     Args:
         cfg: config that passed :func:`check_config`.
@@ -52,7 +52,7 @@ def check_run(cfg: Config, splits: Sequence[str]) -> None:
     """
     for split in splits:
         for dataset in datasets_of(cfg, split):
-            check_dataset(dataset)
+            check_folders(dataset)
         if split != 'train':
             check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator')
     check_backbone(cfg.model, with_weights='train' in splits)

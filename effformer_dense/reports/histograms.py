@@ -57,7 +57,7 @@ def _plot_classes(axes: Axes, surveys: Mapping[str, Survey]) -> None:
         axes.set_xscale('symlog')
     hidden = len(first.classes) - len(order)
     axes.set_title(f'{first.unit} per class' + (f' (and {hidden} classes more)' if hidden else ''))
-    axes.legend()
+    axes.legend(loc='lower right')  # the shortest bars are there
 
 
 def _plot_pictures(axes: Axes, surveys: Mapping[str, Survey]) -> None:
@@ -82,13 +82,15 @@ def _plot_objects(
         return
     bins: Any = np.geomspace(0.9 * everything.min(), 1.1 * everything.max(), 40)
     for split, values in sides.items():
-        axes.hist(values, bins, histtype='step', density=True, label=split)
+        axes.hist(values, bins, weights=np.full(len(values), 100 / max(1, len(values))), histtype='step', label=split)
     for level, (smallest, largest) in enumerate(anchors):
         axes.axvspan(smallest / 2**0.5, largest * 2**0.5, alpha=0.08 + 0.06 * (level % 2), color='tab:green')
     axes.set_xscale('log', base=2)
     axes.xaxis.set_major_formatter('{x:.0f}')
     title = 'objects' + (' (green: where anchors of a level reach)' if anchors else '')
-    axes.set(xlabel="side of a square of the box's area, px of the network's input", title=title)
+    axes.set(
+        xlabel="side of a square of the box's area, px of the network's input", ylabel='% of the objects', title=title
+    )
     axes.legend()
 
 

@@ -40,22 +40,34 @@ def contact_sheets(survey: Survey, per_class: int) -> Iterator[Sheet]:
 
 
 def _sheet(survey: Survey, labels: list[int], per_class: int) -> np.ndarray:
-    height, width = _CELL_PX
-    header, caption = 2 * _TEXT_PX, round(1.5 * _TEXT_PX)
-    row_px = header + height + caption + _GAP_PX
-    canvas = Image.new('RGB', (per_class * (width + _GAP_PX) + _GAP_PX, len(labels) * row_px + _GAP_PX), PAPER)
-    draw = ImageDraw.Draw(canvas)
-    font = font_for([str(survey.classes[label]) for label in labels], _TEXT_PX)
-    for row, label in enumerate(labels):
-        top = _GAP_PX + row * row_px
-        title = f'{survey.classes[label]}: {survey.counts[label]:,} {survey.unit}'
-        red, green, blue = map(int, survey.palette[label])
-        draw.rectangle((_GAP_PX, top + 8, _GAP_PX + 16, top + 24), fill=(red, green, blue), outline=INK)
-        title = fitting(title, font, canvas.width - 5 * _GAP_PX)
-        draw.text((4 * _GAP_PX, top + header // 2), title, fill=INK, font=font, anchor='lm')
-        for column, index in enumerate(survey.samples(label, per_class)):
-            left = _GAP_PX + column * (width + _GAP_PX)
-            canvas.paste(Image.fromarray(survey.draw(index, height, width)), (left, top + header))
-            name = fitting(survey.name(index), font, width)
-            draw.text((left, top + header + height + caption // 2), name, fill=INK, font=font, anchor='lm')
+    rows = [_row(survey, label, per_class) for label in labels]
+    height = sum(row.height for row in rows) + _GAP_PX * (len(rows) + 1)
+    canvas = Image.new('RGB', (rows[0].width + 2 * _GAP_PX, height), PAPER)
+    top = _GAP_PX
+    for row in rows:
+        canvas.paste(row, (_GAP_PX, top))
+        top += row.height + _GAP_PX
     return np.asarray(canvas)
+
+
+def _row(survey: Survey, label: int, per_class: int) -> Image.Image:
+    """The colour and name of a class, and below it pictures, each over its name."""
+    height, width = _CELL_PX
+    samples = survey.samples(label, per_class)
+    pictures = [Image.fromarray(survey.draw(index, height, width)) for index in samples]
+    height = max(picture.height for picture in pictures)
+    header, caption = 2 * _TEXT_PX, round(1.5 * _TEXT_PX)
+    canvas = Image.new('RGB', (per_class * (width + _GAP_PX) - _GAP_PX, header + height + caption), PAPER)
+    title = f'{survey.classes[label]}: {survey.counts[label]:,} {survey.unit}'
+    names = [survey.name(index) for index in samples]
+    draw, font = ImageDraw.Draw(canvas), font_for([*map(str, survey.classes), *names], _TEXT_PX)
+    red, green, blue = map(int, survey.palette[label])
+    draw.rectangle((0, 8, 16, 24), fill=(red, green, blue), outline=INK)
+    title = fitting(title, font, canvas.width - 4 * _GAP_PX)
+    draw.text((3 * _GAP_PX, header // 2), title, fill=INK, font=font, anchor='lm')
+    for column, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+        left = column * (width + _GAP_PX)
+        canvas.paste(picture, (left, header))
+        place = (left, header + height + caption // 2)
+        draw.text(place, fitting(name, font, width), fill=INK, font=font, anchor='lm')
+    return canvas

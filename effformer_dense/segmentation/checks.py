@@ -6,29 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..config.datasets import DatasetView
 from ..config.nodes import walk
+from ..data.border.findings import Findings
+from ..data.border.pairs import Pair, turn_of
+from ..data.headers import BrokenPictureError
 from ..data.pictures import read_picture
-from ..data.segmentation_maps import first_label_of, read_segmentation_map_of
+from ..data.segmentation_maps import check_segmentation_map, check_size, read_segmentation_map
 from ..errors import UserError, some_of
 from ..files import names_below
-
-#: How many pairs of a data set are opened; of all, only the names are looked at.
-OPENED_PAIRS = 200
-
-
-def check_segmentation_maps(dataset: DatasetView) -> None:
-    """Every picture of a data set has its segmentation map, and a sample of them can be used.
-
-    Raises:
-        UserError: see :func:`pairs_of` and :func:`check_pairs`.
-    """
-    pairs = pairs_of(dataset)
-    count = len(dataset.file_classes) if dataset.file_classes else None
-    check_pairs(pairs, count, first_label_of(dataset.metainfo), OPENED_PAIRS)
+from ..invocation import command
+from ..options import MAX_PIXELS
 
 
-def pairs_of(dataset: DatasetView) -> list[tuple[Path, Path]]:
+def pairs_of(dataset: DatasetView) -> list[Pair]:
     """Picture and segmentation map of every name that a data set has.
 
     Raises:
@@ -44,15 +37,21 @@ def pairs_of(dataset: DatasetView) -> list[tuple[Path, Path]]:
         other = sorted({p.suffix for p in pictures.rglob('*') if p.is_file()})
         raise UserError(
             f'{listing or pictures} names no pictures *{suffix}; there are files of kind '
-            f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set.'
+            f'{", ".join(other) or "none"}. Mend data_prefix.img_path or img_suffix of the data set; or leave the '
+            f'names to {command("prepare-data")} own FOLDER'
         )
     if listing is None:
-        check_no_orphans(maps, dataset.map_suffix, stems)
+        check_no_orphans(maps, dataset.map_suffix, stems, pictures)
     return [(pictures / f'{stem}{suffix}', maps / f'{stem}{dataset.map_suffix}') for stem in stems]
 
 
-def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str]) -> None:
+def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str], pictures: Path) -> None:
     """No segmentation map is without its picture: scores would silently be those of a part of the data set.
+
+    Args:
+        maps, map_suffix: folder, and how the names in it end.
+        stems: of the pictures.
+        pictures: their folder.
 
     Raises:
         UserError: one is.
@@ -61,8 +60,9 @@ def check_no_orphans(maps: Path, map_suffix: str, stems: Sequence[str]) -> None:
     orphans = sorted(set(found) - {f'{stem}{map_suffix}' for stem in stems})
     if orphans:
         some = some_of(orphans, 3)
+        hint = _hint([pictures / orphan[: len(orphan) - len(map_suffix)] for orphan in orphans])
         raise UserError(
-            f'{len(orphans)} of {len(found)} segmentation maps in {maps} have no picture: {some}. Complete the '
+            f'{len(orphans)} of {len(found)} segmentation maps in {maps} have no picture: {some}.{hint} Complete the '
             'pictures, or list the names that count in a text file: ann_file of the data set.'
         )
 
@@ -85,44 +85,95 @@ def check_map_loading(dataset: DatasetView, pipelines: Mapping[str, Any]) -> Non
                 )
 
 
-def check_pairs(pairs: Sequence[tuple[Path, Path]], num_classes: int | None, first_label: int, num_opened: int) -> int:
+def check_there(pairs: Sequence[Pair]) -> None:
+    """All pictures and segmentation maps are there.
+
+    Raises:
+        UserError: a file is not.
+    """
+    absent = [path for pair in pairs for path in pair if not path.is_file()]
+    if not absent:
+        return
+    raise UserError(
+        f'{len(pairs)} pictures in {pairs[0][0].parent} and their segmentation maps in {pairs[0][1].parent} belong '
+        f'together by name; {len(absent)} files are missing: {some_of(absent, 3)}.{_hint(absent)} Complete the '
+        f'folders, or mend their names; other endings are paired by {command("prepare-data")} own FOLDER'
+    )
+
+
+def _hint(absent: Sequence[Path]) -> str:
+    """A file whose name differs from one that is missing in case or ending alone."""
+    for path in absent:
+        beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+        near = next((one.name for one in beside if one.stem.lower() == path.stem.lower()), None)
+        if near is not None:
+            return f' {path.parent} has {near}, and names must agree to the letter.'
+    return ''
+
+
+def spread(pairs: Sequence[Pair], count: int) -> tuple[list[Pair], list[Pair]]:
+    """About ``count`` pairs, spread over all; and the others, whose beginning is spread, too."""
+    step = max(1, len(pairs) // count)
+    parts = [list(pairs[start::step]) for start in range(step)]
+    return parts[0], [pair for part in parts[1:] for pair in part]
+
+
+def check_pairs(pairs: Sequence[Pair], num_classes: int | None, first_label: int, num_opened: int) -> int:
     """All pairs of picture and segmentation map are there, and a sample of them can be used.
 
     Args:
         pairs: paths.
-        num_classes, first_label: see :func:`check_pair`.
+        num_classes, first_label: see :func:`read_pair`.
         num_opened: about how many are opened.
 
     Returns:
         How many were opened.
 
     Raises:
-        UserError: a file is missing; or see :func:`check_pair`.
+        UserError: see :func:`check_there` and :func:`read_pair`.
     """
-    absent = [path for pair in pairs for path in pair if not path.is_file()]
-    if absent:
-        names = some_of(absent, 3)
-        raise UserError(
-            f'{len(pairs)} pictures in {pairs[0][0].parent} and their segmentation maps in {pairs[0][1].parent} '
-            f'belong together by name; {len(absent)} files are missing: {names}. Complete the folders, or mend '
-            'their names.'
-        )
-    sample = pairs[:: max(1, len(pairs) // num_opened)]
-    for picture, map_file in sample:
-        check_pair(picture, map_file, num_classes, first_label)
+    check_there(pairs)
+    sample, _ = spread(pairs, num_opened)
+    for pair in sample:
+        read_pair(pair, num_classes, first_label, Findings())
     return len(sample)
 
 
-def check_pair(picture: Path, map_file: Path, num_classes: int | None, first_label: int) -> None:
-    """One picture and its segmentation map.
+def read_pair(
+    pair: Pair, num_classes: int | None, first_label: int, findings: Findings, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """The segmentation map of a pair, after both files have been decoded and compared.
 
     Args:
-        picture: encoded picture.
-        map_file: PNG.
+        pair: picture and map.
         num_classes: number of classes that the file can name; None if nobody knows.
         first_label: see :func:`.data.segmentation_maps.check_segmentation_map`.
+        findings: takes note of a map of which nobody can tell how it lies on its picture.
+        max_pixels: of each.
+
+    Returns:
+        (H, W) int32, as in the file.
 
     Raises:
-        UserError: broken, of two sizes, or with a label of no class.
+        UserError: broken, of two sizes, not turned as its picture is, or with a label of no class.
     """
-    read_segmentation_map_of(picture, read_picture(picture).shape[:2], map_file, num_classes, first_label)
+    picture, map_file = pair
+    size = read_picture(picture, max_pixels).shape[:2]
+    seg_map = read_segmentation_map(map_file, max_pixels)
+    _check_turn(pair, findings, max_pixels)
+    check_size(picture, size, map_file, seg_map)
+    if num_classes is not None:
+        check_segmentation_map(map_file, seg_map, num_classes, first_label)
+    return seg_map
+
+
+def _check_turn(pair: Pair, findings: Findings, max_pixels: int) -> None:
+    try:
+        turn = turn_of(pair, findings, max_pixels)
+    except BrokenPictureError:
+        return  # both can be decoded: their sizes differ, for which there are other words
+    if turn > 1:
+        raise UserError(
+            f'{pair[1]} was drawn on {pair[0].name} as it is stored, and decoders turn that picture by its EXIF '
+            f'orientation, {turn}. Maps are turned with their pictures by {command("prepare-data")} own FOLDER'
+        )

@@ -16,6 +16,7 @@ from rich.progress import track
 from ..data.segmentation_maps import UNLABELLED, check_segmentation_map, read_segmentation_map
 from ..errors import MissingPackageError, UserError, some_of
 from ..files import names_below
+from ..options import MAX_PIXELS
 from .numbering import Fits, Numbering, check_numbering, fits_of, total_fits
 from .scores import PixelCounts, Scores
 
@@ -34,7 +35,11 @@ class FolderScores:
 
 
 def score_folders(
-    predictions: Path, annotations: Path, classes: Sequence[str], numbering: Numbering | None = None
+    predictions: Path,
+    annotations: Path,
+    classes: Sequence[str],
+    numbering: Numbering | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> FolderScores:
     """Scores of the predictions of all annotated pictures.
 
@@ -43,6 +48,7 @@ def score_folders(
         annotations: folder of PNGs, searched to the bottom.
         classes: names, in the order of their numbers in the files.
         numbering: of the first class on both sides; None for 1 unless the files speak against it.
+        max_pixels: largest map that is read.
 
     Raises:
         UserError: no classes, an empty or missing folder, predictions that are missing, folders that are numbered
@@ -54,7 +60,7 @@ def score_folders(
     taken = numbering or Numbering()
 
     def compare(name: str) -> _Comparison:
-        return _compare(predictions / name, annotations / name, len(classes), taken)
+        return _compare(predictions / name, annotations / name, len(classes), taken, max_pixels)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(track(pool.map(compare, names), total=len(names), description='Scoring', transient=True))
@@ -149,8 +155,11 @@ class _Comparison:
     both_zero: int
 
 
-def _compare(prediction_file: Path, annotation_file: Path, num_classes: int, numbering: Numbering) -> _Comparison:
-    prediction, annotation = read_segmentation_map(prediction_file), read_segmentation_map(annotation_file)
+def _compare(
+    prediction_file: Path, annotation_file: Path, num_classes: int, numbering: Numbering, max_pixels: int
+) -> _Comparison:
+    prediction = read_segmentation_map(prediction_file, max_pixels)
+    annotation = read_segmentation_map(annotation_file, max_pixels)
     if prediction.shape != annotation.shape:
         sizes = [f'{seg_map.shape[1]} x {seg_map.shape[0]}' for seg_map in (prediction, annotation)]
         raise UserError(

@@ -1,17 +1,11 @@
-"""What inference writes for a segmented picture."""
+"""Names and colours of what a segmentor predicts."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..data.segmentation_maps import to_segmentation_map
 from ..drawing import distinct_colours
 from ..errors import UserError
-from ..files import write_png
-from .draw import colour_map, overlay, with_legend
 
 
 def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
@@ -33,25 +27,3 @@ def drawable(dataset_meta: dict[str, Any], num_classes: int) -> dict[str, Any]:
                 'the test data set, or use the config that the checkpoint was trained with.'
             )
     return {**dataset_meta, 'classes': classes, 'palette': palette}
-
-
-def write_segmentation(
-    out_dir: Path, name: Path, image: np.ndarray, seg_map: np.ndarray, dataset_meta: dict[str, Any]
-) -> None:
-    """Write ``pictures/NAME`` (colours over the picture), ``colour_maps/NAME`` (with a legend) and
-    ``segmentation_maps/NAME``.
-
-    Segmentation maps are numbered as the annotations of the data set are; they and the pictures have the picture's own
-    size, and so has the left part of the map, to the right of which is the legend.
-
-    Args:
-        out_dir: parent of the three folders.
-        name: relative path, PNG.
-        image: (H, W, 3) uint8, RGB.
-        seg_map: (H, W) uint8, class indices.
-        dataset_meta: with ``classes`` and ``palette``.
-    """
-    classes, palette = dataset_meta['classes'], dataset_meta['palette']
-    write_png(out_dir / 'pictures' / name, overlay(image, seg_map, palette))
-    write_png(out_dir / 'colour_maps' / name, with_legend(colour_map(seg_map, palette), seg_map, classes, palette))
-    write_png(out_dir / 'segmentation_maps' / name, to_segmentation_map(seg_map, dataset_meta))

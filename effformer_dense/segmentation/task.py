@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
+from .. import results
 from ..config.datasets import DatasetView
+from ..data.border.findings import Findings
+from ..data.segmentation_maps import file_numbers
 from ..data.survey import Survey
 from ..errors import UserError, choice_error
 from ..invocation import command
-from ..tasks import ResultWriter, Task
-from .checks import check_map_loading, check_segmentation_maps
-from .draw import comparison
-from .results import drawable, write_segmentation
+from ..results import Classes, Result
+from ..results.overlays import comparison
+from ..tasks import ExportGraph, Reading, Task
+from .checks import check_map_loading
+from .fit import fit_maps
+from .results import drawable
 from .survey import survey_maps
 
 
@@ -27,8 +30,8 @@ class Segmentation(Task):
     name = 'segmentation'
     framework = 'mmseg'
 
-    def check_dataset(self, dataset: DatasetView) -> None:
-        """See :func:`.checks.check_segmentation_maps`."""
+    def fit(self, dataset: DatasetView, reading: Reading, findings: Findings) -> None:
+        """See :func:`.fit.fit_maps`; maps are read as they are, or refused."""
         if 'img_path' not in dataset.folders:
             return
         if 'seg_map_path' not in dataset.folders:
@@ -36,7 +39,7 @@ class Segmentation(Task):
                 f'data_prefix of {dataset.type_name} has no folder of segmentation maps; expected: img_path and '
                 'seg_map_path. For pictures alone: ' + command('infer')
             )
-        check_segmentation_maps(dataset)
+        fit_maps(dataset, reading, findings)
 
     def check_classes(self, dataset: DatasetView) -> None:
         """Segmentation maps are numbered by the classes of the data set's class; a config chooses among them."""
@@ -52,9 +55,9 @@ class Segmentation(Task):
         """See :func:`.checks.check_map_loading`."""
         check_map_loading(dataset, pipelines)
 
-    def survey(self, dataset: DatasetView) -> Survey:
+    def survey(self, dataset: DatasetView, reading: Reading) -> Survey:
         """See :func:`.survey.survey_maps`."""
-        return survey_maps(dataset)
+        return survey_maps(dataset, max_pixels=reading.max_pixels)
 
     def draw_comparison(
         self, image: np.ndarray, sample: BaseDataElement, dataset_meta: Mapping[str, Any], score_threshold: float
@@ -65,30 +68,26 @@ class Segmentation(Task):
         )
         return comparison(image, annotation, prediction, dataset_meta['classes'], dataset_meta['palette'])
 
-    def writer(
-        self, cfg: Config, model: Any, dataset_meta: Mapping[str, Any], out_dir: Path, score_threshold: float
-    ) -> ResultWriter:
-        """See :class:`SegmentationWriter`."""
-        return SegmentationWriter(drawable(dict(dataset_meta), model.out_channels), out_dir)
+    def classes(self, model: Any, dataset_meta: Mapping[str, Any]) -> Classes:
+        """Of the data set, see :func:`.results.drawable`."""
+        meta = drawable(dict(dataset_meta), model.out_channels)
+        return Classes.of_segmentation(meta['classes'], meta['palette'], file_numbers(meta).tolist())
+
+    def result(self, picture: np.ndarray, sample: BaseDataElement, classes: Classes) -> Result:
+        """A class for every pixel of the picture."""
+        return results.Segmentation(picture, classes, np.asarray(sample.pred_sem_seg.data[0], dtype=np.uint8))
+
+    def graph(self, model: Any, any_size: bool, output: str | None = None) -> ExportGraph:
+        """See :class:`.graph.SegmentationGraph`."""
+        from .graph import SegmentationGraph
+
+        module = SegmentationGraph(model, output or 'labels').eval()
+        inputs = ('image', 'size') if any_size else ('image',)
+        threshold = model.decode_head.threshold if model.out_channels == 1 else 0.5
+        return ExportGraph(module, inputs, (module.output,), module.normalise, threshold)
 
     def empty_sample(self, metainfo: dict[str, Any]) -> BaseDataElement:
         """mmsegmentation's."""
         from mmseg.structures import SegDataSample
 
         return SegDataSample(metainfo=metainfo)
-
-
-class SegmentationWriter(ResultWriter):
-    """Writes three files a picture, see :func:`.results.write_segmentation`."""
-
-    def __init__(self, dataset_meta: dict[str, Any], out_dir: Path) -> None:
-        self.dataset_meta = dataset_meta
-        self.out_dir = out_dir
-
-    def write(self, image: np.ndarray, sample: BaseDataElement, name: Path, source: Path) -> None:
-        """Write the three files of one picture."""
-        seg_map = np.asarray(sample.pred_sem_seg.data[0], dtype=np.uint8)
-        write_segmentation(self.out_dir, name, image, seg_map, self.dataset_meta)
-
-    def close(self) -> None:
-        """Nothing is left to be written."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from ..data.segmentation_maps import first_label_of, read_segmentation_map_of, to_class_indices
+from ..data.segmentation_maps import class_numbers, first_label_of, read_segmentation_map_of
 
 
 @TRANSFORMS.register_module()
@@ -35,24 +34,13 @@ class LoadSegmentationMap(BaseTransform):
         """
         if results.get('seg_map_path') is None:
             return results
-        first_label = first_label_of(results)
+        picture, path = results['img_path'], results['seg_map_path']
         seg_map = read_segmentation_map_of(
-            results['img_path'], results.get('ori_shape'), results['seg_map_path'], self.num_classes, first_label
+            picture, results.get('ori_shape'), path, self.num_classes, first_label_of(results)
         )
-        indices = to_class_indices(seg_map, first_label)
-        if results.get('label_map'):
-            indices = self._map(indices, results['label_map'])
-        results['gt_seg_map'] = indices
+        results['gt_seg_map'] = class_numbers(results)[seg_map]
         results['seg_fields'].append('gt_seg_map')
         return results
-
-    @staticmethod
-    def _map(indices: np.ndarray, label_map: dict[int, int]) -> np.ndarray:
-        """Classes of the file to those that the config chose of them."""
-        table = np.arange(256, dtype=np.uint8)
-        for old, new in label_map.items():
-            table[old] = new
-        return table[indices]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(num_classes={self.num_classes})'

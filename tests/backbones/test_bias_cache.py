@@ -76,7 +76,7 @@ CHANGES: dict[str, Callable[[nn.Module], nn.Module]] = {
 
 
 @pytest.mark.parametrize('change', CHANGES)
-@pytest.mark.parametrize('mode', ['bicubic', 'bilinear', 'matrix'])
+@pytest.mark.parametrize('mode', ['bicubic', 'bilinear', 'geometric', 'matrix'])
 def test_no_change_of_weights_meets_a_stale_bias(tiny: Variant, mode: str, change: str) -> None:
     grid = 3  # of the first of the sizes, whose table needs no resizing
     net = randomise(build(tiny, bias_resize=mode, bias_grid=grid, drop_path_rate=0.0)).eval()

@@ -178,6 +178,7 @@ def test_one_process_trades_sync_batch_norm_for_batch_norm(monkeypatch: pytest.M
     path = CONFIGS / 'maskrcnn_v2_l_coco.py'
     assert load_config(ConfigOptions(path, cfg_options=overrides)).model.backbone.norm_cfg.type == 'BN'
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
     with pytest.raises(ValueError, match='torchrun'):
         load_config(ConfigOptions(path, launcher='pytorch'))
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
@@ -186,11 +187,13 @@ def test_one_process_trades_sync_batch_norm_for_batch_norm(monkeypatch: pytest.M
     assert many.model.backbone.norm_cfg.type == 'SyncBN'
 
 
-def test_amp_on_a_cpu_is_refused() -> None:
-    if torch.cuda.is_available():
-        pytest.skip('needs a machine without a GPU')
-    with pytest.raises(ValueError, match='--amp needs a GPU'):
-        load_config(ConfigOptions(DEMO, amp=True))
+def test_amp_on_a_cpu_needs_no_scaler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    overrides = ('optim_wrapper.loss_scale=dynamic', 'optim_wrapper.dtype=float16')
+    cfg = load_config(ConfigOptions(DEMO, overrides, amp=True))
+    assert cfg.optim_wrapper.type == 'Bf16OptimWrapper' and cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert not {'loss_scale', 'dtype'} & set(cfg.optim_wrapper)
+    assert not cfg.val_cfg.get('fp16') and not cfg.test_cfg.get('fp16')  # numpy has no bf16
 
 
 def test_amp_on_a_gpu_reaches_training_and_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,10 +219,28 @@ def test_window_options_reach_the_segmentor_and_nothing_else() -> None:
         load_config(ConfigOptions(CONFIGS / 'semfpn_v2_l_ade20k.py', stride_px=100))
 
 
-def test_launcher_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    with pytest.raises(ValueError, match='--launcher slurm needs GPUs'):
+def test_launcher_that_has_not_started_this_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    with pytest.raises(ValueError, match='srun --ntasks=N effdense train CONFIG --launcher slurm'):
         load_config(ConfigOptions(DEMO, launcher='slurm'))
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
+        monkeypatch.setenv(name, '2')
+    with pytest.raises(ValueError, match='process 3 on this machine, which has 2 GPUs'):
+        load_config(ConfigOptions(DEMO, launcher='pytorch'))
+
+
+def test_sync_batch_norm_of_several_processes_needs_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
+        monkeypatch.setenv(name, '0')
+    overrides = ('model.backbone.norm_cfg.type=SyncBN', 'sync_bn=torch')
+    cfg = load_config(ConfigOptions(CONFIGS / 'maskrcnn_v2_l_coco.py', cfg_options=overrides, launcher='pytorch'))
+    assert cfg.model.backbone.norm_cfg.type == 'BN' and cfg.sync_bn is None
 
 
 def test_keys_that_builders_take_away_are_no_mistakes() -> None:

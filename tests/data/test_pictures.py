@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from effformer_dense.data.pictures import find_pictures, read_picture, unusable_pictures
-from effformer_dense.data.segmentation_maps import read_segmentation_map
+from effformer_dense.data.finding import find_pictures
+from effformer_dense.data.pictures import read_picture
 from effformer_dense.errors import UserError
+
+from .bombs import png_bomb
 
 
 @pytest.fixture
@@ -58,7 +58,10 @@ def test_progressive_jpeg_with_thumbnail_is_whole(tmp_path: Path, pixels: np.nda
         read_picture(path)
 
 
-@pytest.mark.parametrize(('content', 'message'), [(b'', 'the file is empty'), (b'not a picture', 'no picture format')])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [(b'', 'the file is empty'), (b'not a picture', 'no picture of a format that is read here: JPEG')],
+)
 def test_empty_and_foreign_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / 'a.jpg'
     path.write_bytes(content)
@@ -85,32 +88,22 @@ def test_sources_are_a_file_a_folder_or_a_pattern(tmp_path: Path) -> None:
             find_pictures(str(tmp_path / wrong))
 
 
-def test_unusable_pictures_are_listed_with_reasons(tmp_path: Path, pixels: np.ndarray) -> None:
-    good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
-    Image.fromarray(pixels).save(good)
-    bad.write_bytes(b'')
-    assert list(unusable_pictures([good, bad])) == [bad]
-
-
-def _bomb(path: Path, side: int) -> Path:
-    """A small PNG of so many pixels: a header, and data that end at once."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
-
-    header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
-    data = chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(b'')) + chunk(b'IEND', b'')
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + data)
-    return path
-
-
-def test_pictures_of_too_many_pixels_are_named_and_can_be_skipped(tmp_path: Path) -> None:
-    bomb = _bomb(tmp_path / 'bomb.png', 50_000)
-    with pytest.raises(UserError, match=r'bomb\.png: larger than OpenCV decodes'):
+def test_pictures_of_too_many_pixels_are_named(tmp_path: Path) -> None:
+    """By the header: nothing of it is decoded."""
+    bomb = png_bomb(tmp_path / 'bomb.png', 50_000, 50_000)
+    message = r'bomb\.png: 50000 x 50000 px; up to 178,956,970 pixels are read: raise --max-pixels'
+    with pytest.raises(UserError, match=message):
         read_picture(bomb)
-    assert list(unusable_pictures([bomb])) == [bomb]
 
 
-def test_segmentation_maps_of_too_many_pixels_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r'bomb\.png: too large to be decoded'):
-        read_segmentation_map(_bomb(tmp_path / 'bomb.png', 50_000))
+def test_the_limit_is_an_option(tmp_path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    assert read_picture(tmp_path / 'a.png', max_pixels=64 * 48).shape == (48, 64, 3)
+    with pytest.raises(UserError, match=r'a\.png: 64 x 48 px; up to 3,071 pixels are read: raise --max-pixels'):
+        read_picture(tmp_path / 'a.png', max_pixels=64 * 48 - 1)
+
+
+def test_what_the_limit_allows_and_opencv_does_not_is_named(tmp_path: Path) -> None:
+    bomb = png_bomb(tmp_path / 'bomb.png', 50_000, 50_000)
+    with pytest.raises(UserError, match=r'bomb\.png: larger than OpenCV decodes'):
+        read_picture(bomb, max_pixels=10**10)

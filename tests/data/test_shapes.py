@@ -12,9 +12,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from effformer_dense.data.ade_layout import ensure_ade_shapes
 from effformer_dense.data.coco_layout import ensure_coco_shapes, run_lengths, scene_to_annotations
 from effformer_dense.data.generated import ShapesSpec
 from effformer_dense.data.shapes import CLASSES, _draw_mask, _find_place, _visible_parts, make_scene
+from effformer_dense.errors import UserError
 
 SPEC = ShapesSpec(splits={'train': 6, 'val': 3}, size_px=96, seed=1)
 
@@ -91,15 +93,34 @@ def test_whole_scene_box_is_tight() -> None:
         assert mask[y : y + height, x : x + width].sum() == mask.sum()
 
 
-def test_made_once_and_remade_for_another_spec(tmp_path: Path) -> None:
+def test_made_once(tmp_path: Path) -> None:
     root = ensure_coco_shapes(tmp_path / 'shapes', SPEC)
     stamp = (root / 'train' / '000000.png').stat().st_mtime_ns
     ensure_coco_shapes(root, SPEC)
     assert (root / 'train' / '000000.png').stat().st_mtime_ns == stamp
-    ensure_coco_shapes(root, ShapesSpec({'train': 2}, 64, 0))
-    assert json.loads((root / 'shapes.json').read_text())['size_px'] == 64
-    assert len(list((root / 'train').iterdir())) == 2
     assert [p.name for p in tmp_path.iterdir()] == ['shapes'], 'nothing half-written is left beside it'
+
+
+def test_shapes_of_another_config_stay_and_those_of_an_older_version_do_not(tmp_path: Path) -> None:
+    root = ensure_coco_shapes(tmp_path / 'shapes', SPEC)
+    other = ShapesSpec({'train': 2}, 64, 1)
+    with pytest.raises(UserError, match=r'holds the shapes of another config \(layout coco, splits .*seed 1\).*rm -r'):
+        ensure_coco_shapes(root, other)
+    with pytest.raises(UserError, match=r'layout coco.*layout ade20k'):
+        ensure_ade_shapes(root, SPEC)
+    manifest = json.loads((root / 'shapes.json').read_text())
+    (root / 'shapes.json').write_text(json.dumps({**manifest, 'version': -1}))
+    (root / 'train' / '000000.png').unlink()
+    ensure_coco_shapes(root, SPEC)
+    assert json.loads((root / 'shapes.json').read_text()) == manifest and (root / 'train' / '000000.png').is_file()
+
+
+def test_what_a_killed_generation_left_goes_with_the_next(tmp_path: Path) -> None:
+    left, others = '.shapes.generating-abc_1234', ['.shapes-original', '.shapes2.generating-abcd1234']
+    for name in (left, *others):
+        (tmp_path / name / 'shapes').mkdir(parents=True)
+    ensure_coco_shapes(tmp_path / 'shapes', SPEC)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, 'shapes'])
 
 
 def test_foreign_files_are_never_replaced(tmp_path: Path) -> None:

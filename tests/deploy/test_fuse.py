@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partialmethod
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from effformer_dense.backbones import fused as fused_blocks
+from effformer_dense.backbones.base import DenseBackbone
 from effformer_dense.deploy import fuse
+from effformer_dense.deploy.speed import speed_up
 from effformer_dense.variants import V2_VARIANTS, Variant
 from tests.helpers import SIZES, build, randomise
 
@@ -26,7 +29,7 @@ def _deviation(model: nn.Module, other: nn.Module, images: Tensor) -> float:
 def test_features_are_equal(variant: Variant, tile_values: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if tile_values == 1 and variant.arch not in ('l1', 's0'):
         pytest.skip('row by row is slow; the smallest variants run it')
-    monkeypatch.setattr(fused_blocks, 'TILE_VALUES', tile_values)
+    monkeypatch.setattr(fused_blocks, 'MAX_TILE_VALUES', tile_values)
     net = randomise(build(variant)).eval()
     fused = fuse(net)
     for batch, *size in [(1, *size) for size in SIZES] if tile_values > 2**12 else [(2, 97, 131)]:
@@ -87,15 +90,15 @@ def test_exported_graph_gives_the_same(tiny: Variant) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize('fused', [False, True], ids=['plain', 'fused'])
-def test_compiled_for_all_sizes_at_once(fused: bool) -> None:
+def test_compiled_for_all_sizes_at_once(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes of a validation set: after the first few, none is compiled for again."""
     from torch._dynamo.utils import counters
 
     torch._dynamo.reset()
     counters.clear()
     net = randomise(build(V2_VARIANTS['s0'])).eval()
-    net = fuse(net) if fused else net
-    compiled = torch.compile(net, dynamic=True, backend='aot_eager')
+    monkeypatch.setattr(DenseBackbone, 'compile', partialmethod(DenseBackbone.compile, backend='aot_eager'))
+    compiled = speed_up(copy.deepcopy(net), fused=fused, compiled=True)
     graphs = []
     for size in [(256, 352), (352, 256), (333, 500), (500, 333), (320, 480), (384, 384), (301, 420), (427, 320)]:
         assert _deviation(net, compiled, torch.randn(1, 3, *size)) < 1e-4

@@ -13,9 +13,16 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
-from effformer_dense.detection.draw import draw_comparison, draw_prediction, instances_of
+from effformer_dense.detection.draw import draw_comparison
+from effformer_dense.detection.results import detections_of, instances_of
+from effformer_dense.results import Classes
 
 META = {'classes': ('cat', 'dog'), 'palette': [(255, 0, 0), (0, 0, 255)]}
+
+
+def draw_prediction(image: np.ndarray, sample: DetDataSample, meta: dict, score_threshold: float) -> np.ndarray:
+    classes = Classes.of_detection(meta['classes'], meta['palette'])
+    return detections_of(image, sample, classes).draw(score_threshold)
 
 
 def _sample() -> DetDataSample:

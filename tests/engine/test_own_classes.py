@@ -91,7 +91,7 @@ SMALL_UPERNET = [
 
 @pytest.fixture
 def own_coco(coco_root: Path, tmp_path: Path) -> Path:
-    """Real pictures, whose annotations have three classes under names of their own and no others."""
+    """Real pictures with three classes under names of their own, in a file that mmdet alone would misread."""
     root = tmp_path / 'own'
     root.mkdir()
     (root / 'val2017').symlink_to(coco_root.resolve() / 'val2017')
@@ -99,6 +99,9 @@ def own_coco(coco_root: Path, tmp_path: Path) -> Path:
     table['categories'] = [c | {'name': RENAMED[c['name']]} for c in table['categories'] if c['name'] in RENAMED]
     ids = {category['id'] for category in table['categories']}
     table['annotations'] = [a for a in table['annotations'] if a['category_id'] in ids]
+    table['categories'].reverse()  # mmdet would number classes by the file's order
+    for annotation in table['annotations']:
+        del annotation['iscrowd'], annotation['area']  # as many tools write
     (root / 'own.json').write_text(json.dumps(table))
     return root
 

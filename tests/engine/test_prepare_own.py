@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 from effformer_dense.commands.cli import parse_and_call
 from effformer_dense.engine.own_data import prepare_own_data
@@ -99,11 +100,68 @@ def test_coco_with_splits_whose_categories_differ_in_order(tmp_path: Path) -> No
     assert list(cfg.train_dataloader.dataset.metainfo.classes) == ['nut', 'bolt']
 
 
+def test_a_test_split_that_nobody_has_annotated(tmp_path: Path) -> None:
+    root = tmp_path / 'set'
+    for seed, split in enumerate(('train', 'val', 'test')):
+        write_picture(root / split / 'a.jpg', seed=seed)
+        rows = [dict(id=1, image_id=1, category_id=1, bbox=[10, 10, 30, 30])] if split != 'test' else []
+        table = dict(images=[dict(id=1, file_name='a.jpg', width=100, height=60)], annotations=rows)
+        write_text(root / split / 'coco.json', json.dumps({**table, 'categories': [dict(id=1, name='nut')]}))
+    out, cfg = _prepared(root)
+    assert not (out / 'annotations' / 'test.json').exists()
+    assert cfg.test_dataloader.dataset.ann_file.endswith('annotations/val.json')
+
+
 def test_masks_of_0_and_255(tmp_path: Path) -> None:
     out, cfg = _prepared(_maps(tmp_path / 'set'), classes=('ground', 'crack'))
     assert cfg.model.decode_head.num_classes == 2 and cfg.train_dataloader.dataset.pipeline[1].num_classes == 2
     assert len(list((out / 'segmentation_maps').glob('*.png'))) == 6
     assert 'masks of 0 and 255' in (out / 'report.jsonl').read_text()
+
+
+def _layout(root: Path, pairs: dict[str, str], values: tuple[int, ...]) -> Path:
+    for seed, (picture, seg_map) in enumerate(pairs.items()):
+        write_picture(root / picture, seed=seed)
+        write_map(root / seg_map, np.repeat(np.array(values, np.uint8), 60 * 100 // len(values)).reshape(60, 100))
+    return root
+
+
+def test_a_part_of_ade20k_counts_from_1_and_has_its_colours(tmp_path: Path) -> None:
+    pairs = {
+        f'images/{folder}/ADE_{split}_0000000{number}.jpg': f'annotations/{folder}/ADE_{split}_0000000{number}.png'
+        for folder, split in (('training', 'train'), ('validation', 'val'))
+        for number in (1, 2)
+    }
+    root = _layout(tmp_path / 'ADEChallengeData2016', pairs, (0, 1, 2, 3))  # 150, the last class, is in no map
+    out, cfg = _prepared(root)
+    seg_map = np.asarray(Image.open(out / 'segmentation_maps' / 'training' / 'ADE_train_00000001.png'))
+    assert sorted(np.unique(seg_map)) == [0, 1, 2, 255]
+    meta = cfg.train_dataloader.dataset.metainfo
+    assert len(meta.classes) == 150 and list(meta.classes[:3]) == ['wall', 'building', 'sky']
+    assert [tuple(colour) for colour in meta.palette[:2]] == [(120, 120, 120), (180, 120, 120)]
+
+
+def test_a_table_of_classes_goes_before_names_of_ade20k(tmp_path: Path) -> None:
+    pairs = {f'images/ADE_val_0000000{n}.jpg': f'masks/ADE_val_0000000{n}.png' for n in range(3)}
+    root = _layout(tmp_path / 'set', pairs, (0, 1))
+    write_text(root / 'classes.txt', 'ground\nwall\n')
+    _, cfg = _prepared(root)
+    assert list(cfg.train_dataloader.dataset.metainfo.classes) == ['ground', 'wall']
+
+
+@pytest.mark.parametrize('kind', ['labelIds', 'labelTrainIds'])
+def test_cityscapes_with_its_test_split_that_has_no_labels(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / 'cityscapes'
+    values = {'labelIds': (3, 7, 8, 23), 'labelTrainIds': (255, 0, 1, 10)}[kind]
+    for split, city, own in (('train', 'ulm', values), ('val', 'lindau', values), ('test', 'berlin', values[:1])):
+        stem = f'{split}/{city}/{city}_000000_000019'
+        _layout(root, {f'leftImg8bit/{stem}_leftImg8bit.png': f'gtFine/{stem}_gtFine_{kind}.png'}, own)
+        write_text(root / f'gtFine/{stem}_gtFine_polygons.json', '{"imgHeight": 60, "objects": []}')
+    out, cfg = _prepared(root)
+    seg_map = np.asarray(Image.open(out / 'segmentation_maps/train/ulm/ulm_000000_000019_leftImg8bit.png'))
+    assert sorted(np.unique(seg_map)) == [0, 1, 10, 255]
+    assert cfg.test_dataloader.dataset.ann_file.endswith('val.txt'), 'nothing can be scored of the test split'
+    assert tuple(cfg.train_dataloader.dataset.metainfo.palette[0]) == (128, 64, 128)
 
 
 def test_pictures_with_several_suffixes_stay_where_they_are(tmp_path: Path) -> None:
@@ -134,10 +192,32 @@ def test_strict_allows_no_change_and_leaves_the_report(tmp_path: Path) -> None:
     prepare_own_data(root, OwnDataOptions())
 
 
+def test_strict_takes_what_names_its_classes(tmp_path: Path) -> None:
+    labels = [dict(label=name, points=[[10, 10], [30, 10], [30, 40]], shape_type='polygon') for name in ('nut', 'bolt')]
+    for number in range(4):
+        write_picture(tmp_path / 'set' / f'{number}.jpg', seed=number)
+        content = dict(shapes=labels, imagePath=f'{number}.jpg', imageHeight=60, imageWidth=100)
+        write_text(tmp_path / 'set' / f'{number}.json', json.dumps(content))
+    _, cfg = _prepared(tmp_path / 'set', strict=True)
+    assert list(cfg.train_dataloader.dataset.metainfo.classes) == ['bolt', 'nut'] and cfg.model.type == 'MaskRCNN'
+
+
+def test_strict_refuses_what_is_doubtful_as_well(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set', BOX)
+    shutil.copy(root / 'images' / 'train' / '0 ü.jpg', root / 'images' / 'train' / '2 ü.jpg')
+    with pytest.raises(UserError, match=r'--strict allows none(?s:.*)1 doubtful, nearly the same pictures'):
+        prepare_own_data(root, OwnDataOptions(strict=True))
+    with pytest.raises(UserError, match='classes without names'):
+        prepare_own_data(_maps(tmp_path / 'maps', values=(0, 1)), OwnDataOptions(strict=True))
+    assert not list((tmp_path / 'maps_prepared').glob('*.py'))
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
         (dict(base='maskrcnn_v9'), 'no config of ours'),
+        (dict(base='maskrcnn_v2_s0_shapes'), 'no Resize as step 2 of train_pipeline: LoadImageFromFile, .*RandomFlip'),
+        (dict(base='semfpn_v2_s0_ade20k'), 'build on maskrcnn_v2_s1_coco or fasterrcnn_v2_s1_coco'),
         (dict(out=Path('inside')), 'which is never changed'),
         (dict(format='voc'), 'nothing that looks like voc'),
     ],
@@ -175,3 +255,12 @@ def test_what_was_prepared_trains(tmp_path: Path) -> None:
     work_dir = train(ConfigOptions(config, cfg_options=SMALL, work_dir=tmp_path / 'work'))
     (log,) = work_dir.glob('*/vis_data/scalars.json')
     assert any('coco/segm_mAP' in line for line in log.read_text().splitlines())
+
+
+def test_another_run_leaves_no_split_of_the_one_before(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set', BOX)
+    prepare_own_data(root, OwnDataOptions())
+    stale = tmp_path / 'set_prepared' / 'annotations' / 'test.json'
+    stale.write_text('{}')
+    prepare_own_data(root, OwnDataOptions())
+    assert not stale.exists() and stale.with_name('train.json').exists()

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,14 @@ from pycocotools.coco import COCO
 
 from effformer_dense.checkpoint.whole_model import find_checkpoint, read_checkpoint
 from effformer_dense.data.shapes import CLASSES
-from effformer_dense.detection.results import category_ids
 from effformer_dense.engine.infer import infer
 from effformer_dense.engine.runner import evaluate, load_checked_config, train
+from effformer_dense.errors import UserError
+from effformer_dense.inference.video import Video, VideoWriter, frames_of
 from effformer_dense.mmcv_ops import is_compiled
 from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions
+from effformer_dense.results.classes import category_ids
+from tests.data.bombs import png_bomb
 
 from .conftest import write_tiny_config
 
@@ -143,9 +148,13 @@ def test_infer_writes_pictures_and_coco_tables(trained: tuple[ConfigOptions, Pat
     Image.fromarray(rng.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(source / 'same.jpg')
     Image.fromarray(rng.integers(0, 256, (70, 70, 3), dtype=np.uint8)).save(source / 'same.png')
     (source / 'bad.png').write_bytes(b'')
+    png_bomb(source / 'bomb.png', 50_000, 50_000)
+    Image.new('L', (60_000, 32)).save(source / 'long.png')
     out = tmp_path / 'out'
     with pytest.raises(
-        ValueError, match=r'1 of 5 pictures cannot be used:\n.*bad.png: the file is empty.*\n.*--skip-bad'
+        ValueError,
+        match=r'3 of 7 pictures cannot be used:\n.*bad.png: the file is empty.*\n.*bomb.png: .*--max-pixels.*\n'
+        r'.*long.png: the pipeline makes \d+ x \d px of its 60000 x 32 px.*\n.*--skip-bad',
     ):
         infer(options, InferOptions(work_dir, str(source), out))
     assert not out.exists()
@@ -162,6 +171,61 @@ def test_infer_writes_pictures_and_coco_tables(trained: tuple[ConfigOptions, Pat
         assert 0 <= annotation['score'] <= 1 and annotation['category_id'] in coco.cats
         image = coco.imgs[annotation['image_id']]
         assert coco.annToMask(annotation).shape == (image['height'], image['width'])
+
+
+def test_infer_gives_results_that_can_be_scored(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    """In batches of two as one by one; with the ids of the data set, and nothing to look at."""
+    options, work_dir = trained
+    shapes = options.config.parent / 'shapes'
+    truth = COCO(str(shapes / 'annotations' / 'val.json'))
+    found = []
+    for batch in (1, 2):
+        out = tmp_path / f'{batch}'
+        arguments = dict(no_pictures=True, format='coco', ids=shapes / 'annotations' / 'val.json', batch=batch)
+        infer(options, InferOptions(work_dir, str(shapes / 'val'), out, **arguments))
+        assert [path.name for path in out.iterdir()] == ['results.json']
+        scored = truth.loadRes(str(out / 'results.json'))
+        assert set(scored.getImgIds()) == set(truth.getImgIds()) and len(scored.anns) > 20
+        found.append(_table(list(scored.anns.values())))
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-2)
+
+
+def test_infer_on_a_video_is_infer_on_its_frames(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    pytest.importorskip('av')
+    options, work_dir = trained
+    film = tmp_path / 'film.mp4'
+    picture = np.asarray(Image.open(next((options.config.parent / 'shapes' / 'val').iterdir())).convert('RGB'))
+    with VideoWriter(film, Fraction(5)) as writer:
+        for number in range(3):
+            writer.write(np.roll(picture, 5 * number, axis=1), Fraction(number, 5))
+    infer(options, InferOptions(work_dir, str(film), tmp_path / 'film', score_threshold=0.0, format='tables'))
+    frames = list(frames_of(Video(str(film), 'film'), 10**6))
+    (tmp_path / 'frames').mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame.pixels).save(tmp_path / 'frames' / f'{number:06}.png')
+    infer(options, InferOptions(work_dir, str(tmp_path / 'frames'), tmp_path / 'single', no_pictures=True))
+    tables = [json.loads((tmp_path / name / 'predictions.json').read_text()) for name in ('film', 'single')]
+    assert [image['file_name'] for image in tables[0]['images']] == [f'film/{number:06}.png' for number in range(3)]
+    assert len(tables[0]['annotations']) > 10 and tables[0]['annotations'] == tables[1]['annotations']
+    assert len(list(frames_of(Video(str(tmp_path / 'film/videos/film.mp4'), 'film'), 10**7))) == 3
+
+
+def test_pipelines_that_read_in_their_own_way(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    """Pillow's decoder, say: pictures go its way, and frames have none."""
+    options, work_dir = trained
+    own = replace(options, cfg_options=('test_dataloader.dataset.pipeline.0.imdecode_backend=pillow',))
+    pictures = str(options.config.parent / 'shapes' / 'val')
+    tables = []
+    for name, choice in (('own', own), ('plain', options)):
+        infer(choice, InferOptions(work_dir, pictures, tmp_path / name, no_pictures=True))
+        tables.append(_table(json.loads((tmp_path / name / 'predictions.json').read_text())['annotations']))
+    np.testing.assert_allclose(tables[0], tables[1], rtol=0, atol=1e-2)
+    pytest.importorskip('av')
+    with VideoWriter(tmp_path / 'film.mp4', Fraction(5)) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8), Fraction(0))
+    with pytest.raises(UserError, match=r'Frames of a video need a test pipeline that begins with .*LoadImageFromFile'):
+        infer(own, InferOptions(work_dir, str(tmp_path / 'film.mp4'), tmp_path / 'never'))
+    assert not (tmp_path / 'never').exists()
 
 
 def test_checkpoints_that_do_not_fit_are_refused(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:

@@ -49,6 +49,14 @@ def test_sheet_has_the_pictures_of_each_class_and_no_row_for_none() -> None:
     assert {(0, 0, 0), (120, 120, 120), (240, 240, 240)} <= colours and (255, 0, 0) in colours
 
 
+def test_rows_are_as_high_as_their_pictures() -> None:
+    def draw(index: int, height: int, width: int) -> np.ndarray:
+        return np.zeros((height // 4, width, 3), np.uint8)
+
+    (high,), (low,) = (contact_sheets(survey, per_class=3) for survey in (_survey(), _survey(draw=draw)))
+    assert high.image.shape[0] - low.image.shape[0] == 225 and high.image.shape[1] == low.image.shape[1]
+
+
 def test_many_classes_take_several_sheets() -> None:
     survey = _survey(
         classes=[f'class {n}' for n in range(20)], palette=[(n, n, n) for n in range(20)],

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from effformer_dense.errors import UserError
 from effformer_dense.segmentation.folder_scores import ade20k_classes, read_class_names, score_folders
 from effformer_dense.segmentation.numbering import Numbering
+from tests.data.bombs import png_bomb
 from tests.helpers import PROJECT_ROOT
 
 CLASSES = ['wall', 'sky', 'tree', 'car']
@@ -195,6 +197,16 @@ def test_wrong_files_are_refused_on_both_sides(side: int, seg_map: np.ndarray, m
         message = r'b\.png is 31 x 23 px, its annotation .*b\.png 23 x 31 px'
     with pytest.raises(ValueError, match=message):
         score_folders(*folders, CLASSES)
+
+
+def test_maps_of_too_many_pixels_are_refused_on_both_sides(folders: tuple[Path, Path]) -> None:
+    for folder in folders:
+        bomb = png_bomb(folder / 'b.png', 50_000, 50_000)
+        with pytest.raises(UserError, match=rf'{bomb}: 50000 x 50000 px; .* raise --max-pixels'):
+            score_folders(*folders, CLASSES)
+        _write(folder, 'b.png', np.ones((23, 31)))
+    with pytest.raises(UserError, match='31 x 23 px; up to 712 pixels are read'):
+        score_folders(*folders, CLASSES, max_pixels=712)
 
 
 def test_missing_things_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:

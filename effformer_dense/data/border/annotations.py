@@ -254,5 +254,5 @@ def _check_trainable(rows: list[dict[str, Any]], total: int, file: str, findings
             f'{file}: all {len(rows):,} objects are crowds (iscrowd or ignore), from which nothing is learned. Tools '
             'write iscrowd 1 for what was drawn with a brush; set it to 0 where it is one object.'
         )
-    lines = '\n'.join(line for line in findings.summary() if ' dropped, ' in line)
+    lines = '\n'.join(findings.summary([Action.DROPPED]))
     raise UserError(f'{file}: of {total:,} annotations none can be used.\n{lines}')

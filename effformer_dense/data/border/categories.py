@@ -78,7 +78,9 @@ def clean_categories(
     if [name for name in names if name in number] != [name for name in wanted if name in names]:
         reason = f'now that of the classes: {some_of(wanted, 5)}'
         findings.add(Action.REPAIRED, 'category order', file, 'categories', reason)
-    elif any(row.key != number.get(row.name, row.key) for row in found) or _has_text_ids(rows):
+    elif _has_text_ids(rows):
+        findings.add(Action.REPAIRED, 'category ids as text', file, 'categories', f'now numbers: {some_of(wanted, 5)}')
+    elif any(row.key != number.get(row.name, row.key) for row in found):
         findings.add(Action.REPAIRED, CATEGORY_IDS, file, 'categories', f'numbered from 1: {some_of(wanted, 5)}')
     return Categories(canonical, ids, left_out)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...options import MAX_PIXELS
 from .annotations import AnnotationOptions, clean_annotations
 from .boxes import BoxFormat
 from .categories import clean_categories
 from .findings import Findings
-from .headers import MAX_PIXELS
 from .image_records import ImageOptions, Progress, clean_images
 from .picture_folder import PictureFolder
 from .tables import check_tables, paused_collector

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import TextIO
+from typing import IO
 
 from ...errors import UserError
 
@@ -49,7 +49,7 @@ class Findings:
         sink: file for one JSON object per line; None for no report.
     """
 
-    def __init__(self, sink: TextIO | None = None) -> None:
+    def __init__(self, sink: IO[str] | None = None) -> None:
         self._sink = sink
         self._counts: Counter[tuple[Action, str]] = Counter()
         self._examples: dict[tuple[Action, str], list[Finding]] = {}
@@ -79,9 +79,20 @@ class Findings:
             if action in (None, its_action) and kind in (None, its_kind)
         )
 
-    def summary(self) -> Iterator[str]:
-        """One line per action and kind, the most frequent first, with the first records of each."""
+    def only(self, action: Action, kind: str) -> Finding | None:
+        """The one finding of an action and kind; None if there are several, or none."""
+        examples = self._examples.get((action, kind), ())
+        return examples[0] if len(examples) == 1 else None
+
+    def kinds(self, action: Action) -> dict[str, int]:
+        """Kinds of findings of an action, the most frequent first, and how many there are of each."""
+        return {kind: number for (its_action, kind), number in self._counts.most_common() if its_action is action}
+
+    def summary(self, actions: Collection[Action] = tuple(Action)) -> Iterator[str]:
+        """One line per kind of these actions, the most frequent first, with the first records of each."""
         for (action, kind), number in self._counts.most_common():
+            if action not in actions:
+                continue
             examples = self._examples[action, kind]
             some = '; '.join(f'{f.file} {f.record}'.strip() + f': {f.reason}' for f in examples)
             yield f'{number:,} {action.value}, {kind}: {some}{" ..." if number > len(examples) > 1 else ""}'

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...options import MAX_PIXELS
+from ..headers import BrokenPictureError, Header, read_header
 from .findings import Action, Findings
-from .headers import MAX_PIXELS, BrokenPictureError, Header, read_header
 from .numbers import MAX_ID, key, shown, whole
 from .orientation import INVERSE, SWAPPING, Turn
 from .picture_folder import Match, PictureFolder, candidates, leaves
@@ -87,7 +88,7 @@ def clean_images(
     pictures = cleaner.one_per_id(cleaner.one_per_file(cleaner.readable(rows)))
     pictures = cleaner.measured(pictures)
     if len(pictures) <= (1 - _MAX_LOST) * len(rows) and len(pictures) < len(rows) - cleaner.repeated:
-        lines = '\n'.join(line for line in findings.summary() if ' dropped, ' in line)
+        lines = '\n'.join(findings.summary([Action.DROPPED]))
         where = f'; the pictures were looked for in {folder.root}' if folder else ''
         raise UserError(f'{file}: of {len(rows):,} pictures {len(pictures):,} can be used{where}.\n{lines}')
     return cleaner.numbered(pictures)

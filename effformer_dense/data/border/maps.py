@@ -14,20 +14,21 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UserError, some_of
-from ..segmentation_maps import UNLABELLED
-from .decoding import decoded
+from ...options import MAX_PIXELS
+from ..headers import BrokenPictureError, decoded, read_header
+from ..segmentation_maps import UNLABELLED, unstretched
 from .findings import Action, Findings
 from .formats.class_tables import ClassTable, Colour
-from .headers import MAX_PIXELS, BrokenPictureError, Header, read_header
-from .orientation import SWAPPING
+from .labels import Labels, Palettes, check_labels
+from .pairs import Pair, turn_of
 
 #: More values than this in one data set are no classes but shades: a photograph, or maps that were compressed.
 _MOST_VALUES = 1024
 #: RGB colours are kept as one number above those of grey maps.
 _COLOUR = 1 << 24
+#: How the class is called that is none.
+_GROUND = ('background', '_background_', '__background__', 'unlabelled', 'unlabeled', 'unlabel', 'void', 'ignore')
 _GREY = ('1', 'L', 'I;16', 'I;16B', 'I', 'P')
-
-Pair = tuple[Path, Path]
 
 
 @dataclass
@@ -79,10 +80,10 @@ def survey_maps(
     Raises:
         UserError: no pair can be used, or the maps have more values than classes can be.
     """
-    survey = Survey()
+    survey, palettes = Survey(), Palettes()
     for done, pair in enumerate(pairs, start=1):
         try:
-            turn = _check_sizes(pair, findings, max_pixels)
+            turn = turn_of(pair, findings, max_pixels)
             values, counts = np.unique(read_values(pair[1], colours, max_pixels), return_counts=True)
         except BrokenPictureError as error:
             findings.add(Action.DROPPED, 'pair of picture and map', str(pair[1]), '', str(error))
@@ -90,6 +91,8 @@ def survey_maps(
         survey.pixels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         survey.pictures.update(values.tolist())
         survey.usable.append((pair, turn))
+        if values[-1] < _COLOUR:
+            palettes.look(str(pair[1]), read_header(pair[1], max_pixels), values.tolist(), findings)
         if len(survey.pixels) > _MOST_VALUES:
             raise UserError(
                 f'{pair[1]}: the maps up to here have {len(survey.pixels):,} different values, more than classes can '
@@ -116,7 +119,8 @@ def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = 
         if image.mode == '1':
             return np.asarray(image).astype(np.int32) * 255
         if image.mode in _GREY:
-            return _unscaled(path, np.asarray(image).astype(np.int32))
+            with path.open('rb') as file:
+                return unstretched(np.asarray(image).astype(np.int32), file.read(26))
         if image.mode not in ('RGB', 'RGBA', 'CMYK', 'YCbCr'):
             raise BrokenPictureError(f'mode {image.mode}: a map has whole numbers or colours')
         rgb = np.asarray(image.convert('RGB')).astype(np.int32)  # alpha tells no class
@@ -154,7 +158,7 @@ def choose_coding(
             coding = _code_by_table(values, table, ignored)
         else:
             coding = _code_numbers(values, names, ignored, findings)
-    _check_labelled(coding, survey, findings)
+    check_labels(_labels(coding, survey), findings)
     return coding
 
 
@@ -187,50 +191,10 @@ def turned(array: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(turns[orientation](array)) if orientation in turns else array
 
 
-def _check_sizes(pair: Pair, findings: Findings, max_pixels: int) -> int:
-    """How the map has to be turned to lie on its picture: an EXIF orientation, 1 for not at all.
-
-    Raises:
-        BrokenPictureError: a file cannot be read, or the sizes differ and EXIF does not explain it.
-    """
-    try:
-        picture = read_header(pair[0], max_pixels)
-    except BrokenPictureError as error:
-        raise BrokenPictureError(f'its picture {pair[0].name}: {error}') from error
-    seg_map = read_header(pair[1], max_pixels)
-    size, there = (picture.width, picture.height), (seg_map.width, seg_map.height)
-    if size == there:
-        if picture.orientation > 1 and not _proves(picture):
-            reason = f'EXIF orientation {picture.orientation}: whether the map follows it, its size does not tell'
-            findings.add(Action.DOUBTFUL, 'EXIF orientation', str(pair[0]), '', reason)
-        return 1
-    if size == there[::-1] and picture.orientation in SWAPPING and picture.turned:
-        reason = (
-            f'{there[0]} x {there[1]} px, its picture {size[0]} x {size[1]} px after EXIF {picture.orientation}; turned'
-        )
-        findings.add(Action.REPAIRED, 'EXIF orientation', str(pair[1]), '', reason)
-        return picture.orientation
-    raise BrokenPictureError(f'{there[0]} x {there[1]} px, and its picture {pair[0].name} {size[0]} x {size[1]} px')
-
-
-def _proves(picture: Header) -> bool:
-    """Whether equal sizes prove that the map was drawn on the picture as it is decoded."""
-    return picture.orientation in SWAPPING and picture.width != picture.height
-
-
 def _palette_of(image: Image.Image) -> set[Colour]:
     """Colours that pixels of a picture with a palette have."""
     found = image.convert('RGB').getcolors(_MOST_VALUES) or []
     return {tuple(colour) for _, colour in found}  # type: ignore[misc, arg-type]
-
-
-def _unscaled(path: Path, values: np.ndarray) -> np.ndarray:
-    """Without what Pillow multiplies grey PNGs of 2 and 4 bits by, to fill 8."""
-    with path.open('rb') as file:
-        header = file.read(26)
-    if header.startswith(b'\x89PNG') and header[25] == 0:
-        return values // {2: 85, 4: 17}.get(header[24], 1)
-    return values
 
 
 def _code_colours(values: list[int], survey: Survey, table: ClassTable | None, findings: Findings) -> Coding:
@@ -264,11 +228,13 @@ def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int])
     if unknown:
         raise UserError(f'{table.source} has no class with the number {unknown[0]}, and pixels of the maps have it.')
     index |= {value: UNLABELLED for value in values if value in ignored}
-    return Coding(table.names, default_palette(len(table.names)), index)
+    return Coding(table.names, table.colours or default_palette(len(table.names)), index)
 
 
 def _code_numbers(values: list[int], names: Sequence[str] | None, ignored: Sequence[int], findings: Findings) -> Coding:
     void = {UNLABELLED, *ignored}
+    if 0 in ignored and names and names[0].lower() in _GROUND:
+        names = names[1:]  # what 0 is called, which means nothing
     kept = [value for value in values if value not in void]
     if set(values) == {0, 255} and (names is None or len(names) == 2):
         findings.add(Action.REPAIRED, 'masks of 0 and 255', 'maps', '', '255 is class 1 and 0 is class 0: two classes')
@@ -284,41 +250,28 @@ def _code_numbers(values: list[int], names: Sequence[str] | None, ignored: Seque
         names = tuple(f'class {value}' for value in (range(count) if dense else kept))
         reason = f'values {kept[0]} to {kept[-1]}, {len(kept)} of them; nothing names them: {", ".join(names[:5])}'
         findings.add(Action.DOUBTFUL, 'classes without names', 'maps', '', f'{reason} (--classes names them)')
-    elif max(kept) < len(names):
-        numbers = {value: value for value in kept}
     elif 0 in ignored and max(kept) <= len(names):
         numbers = {value: value - 1 for value in kept}
-        findings.add(Action.REPAIRED, 'classes counted from 1', 'maps', '', '0 is no class, and 1 is the first')
+        findings.add(Action.REPAIRED, 'classes counted from 1', 'maps', '', f'0 is no class, and 1 is {names[0]!r}')
+    elif 0 not in ignored and max(kept) < len(names):
+        numbers = {value: value for value in kept}
     else:
+        first = int(0 in ignored)
+        hint = '' if first else '; or where classes count from 1 and 0 means nothing: --ignore 0'
         raise UserError(
-            f'The maps have values up to {max(kept)}, and there are {len(names)} classes, 0 to {len(names) - 1}: '
-            f'{", ".join(names[:5])}. Name all classes with --classes; or where classes count from 1 and 0 means '
-            'nothing: --ignore 0'
+            f'The maps have values up to {max(kept)}, and there are {len(names)} classes, {first} to '
+            f'{len(names) - 1 + first}: {", ".join(names[:5])}. Name all classes with --classes{hint}'
         )
     if len(names) > UNLABELLED:
         raise UserError(f'{len(names)} classes: segmentation maps can tell {UNLABELLED} of them.')
     return Coding(tuple(names), default_palette(len(names)), index | numbers)
 
 
-def _check_labelled(coding: Coding, survey: Survey, findings: Findings) -> None:
-    pixels = Counter[int]()
+def _labels(coding: Coding, survey: Survey) -> Labels:
+    pixels = [0] * (UNLABELLED + 1)
     for value, index in coding.index.items():
         pixels[index] += survey.pixels[value]
-    if not any(number for index, number in pixels.items() if index != UNLABELLED):
-        raise UserError(
-            'Every pixel of every map is unlabelled (255 or ignored), so nothing can be learned. Export the maps with '
-            'their classes.'
-        )
-    labelled = [coding.classes[index] for index, number in pixels.items() if index != UNLABELLED and number]
-    if len(labelled) < 2:
-        raise UserError(
-            f'Every pixel that is labelled is {labelled[0]!r}: nothing is left to tell apart. Export the background as '
-            f'a class of its own. The maps have the values {_some(survey.pixels)}; 255 means unlabelled, but in masks '
-            'of 0 and 255 with two classes.'
-        )
-    for number, name in enumerate(coding.classes):
-        if not pixels[number]:
-            findings.add(Action.DOUBTFUL, 'class in no file', 'maps', '', f'no pixel is {name!r} ({number})')
+    return Labels(coding.classes, pixels[: len(coding.classes)], _some(survey.pixels), f'{len(survey.usable):,} maps')
 
 
 def _some(values: Iterable[int]) -> str:

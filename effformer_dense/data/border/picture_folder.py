@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...errors import UserError
-from ..pictures import PICTURE_SUFFIXES
+from ..finding import PICTURE_SUFFIXES
 from .numbers import shown
 
 _DRIVE = re.compile(r'^[A-Za-z]:/')

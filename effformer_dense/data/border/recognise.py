@@ -8,26 +8,24 @@ from typing import Literal, get_args
 
 from ...errors import UserError
 from .findings import Findings
+from .formats.labelme import LabelmeSet, find_labelme
 from .formats.map_folders import MapSet, find_maps, is_map_folder, listed_splits
 from .formats.places import WHOLE, split_named
+from .formats.via import ViaSet
 from .formats.voc import VocSet, find_voc
 from .formats.yolo import YoloSet, find_yolo
 from .tree import Tree
 
-FormatName = Literal['coco', 'yolo', 'voc', 'maps']
+FormatName = Literal['coco', 'yolo', 'voc', 'labelme', 'via', 'maps']
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 
 _KNOWN = """What is recognised:
   coco  one or several COCO files (*.json), of CVAT, Roboflow, Label Studio and others, beside their pictures
   yolo  data.yaml, or labels/ beside images/ with classes.txt
   voc   one XML file per picture
+  labelme  one JSON file per picture
+  via   a project, or its annotations as JSON
   maps  pictures and segmentation maps: masks/, labels/, annotations/, SegmentationClass/, gtFine/, NAME_mask.png"""
-#: JSON of one picture or project: marks in its first bytes, what it is, how its own tool exports COCO.
-_PROJECTS = (
-    (b'"shapes"', b'"imagePath"', "labelme's own JSON", 'pip install labelme2coco; labelme2coco {root}'),
-    (b'"_via_', b'"_via_', "VIA's own JSON", 'in VIA: Annotation, Export Annotations (COCO format)'),
-    (b'"regions"', b'"file_attributes"', "VIA's own JSON", 'in VIA: Annotation, Export Annotations (COCO format)'),
-)
 _HEAD_BYTES = 65536
 
 
@@ -38,7 +36,7 @@ class CocoSet:
     files: dict[str, str]
 
 
-Found = CocoSet | YoloSet | VocSet | MapSet
+Found = CocoSet | YoloSet | VocSet | LabelmeSet | ViaSet | MapSet
 
 
 def recognise(tree: Tree, findings: Findings, wanted: FormatName | None = None) -> Found:
@@ -52,32 +50,37 @@ def recognise(tree: Tree, findings: Findings, wanted: FormatName | None = None) 
     Raises:
         UserError: nothing is recognised, or several formats are; the message lists what is there.
     """
+    json_files = _json_files(tree)
     if wanted is not None:
-        found = _find(wanted, tree, findings)
+        found = _find(wanted, tree, json_files, findings)
         if found is None:
             raise UserError(
                 f'{tree.root} holds nothing that looks like {wanted}; it holds {_contents(tree)}.\n{_KNOWN}'
             )
         return found
-    all_found = {name: Findings() for name in FORMATS}
-    holds = {name: found for name in FORMATS if (found := _find(name, tree, all_found[name])) is not None}
+    holds = [name for name in FORMATS if _find(name, tree, json_files, Findings()) is not None]
     if not holds:
-        _refuse_known(tree)
+        _refuse_photographs(tree)
         raise UserError(f'{tree.root}: nothing is recognised; it holds {_contents(tree)}.\n{_KNOWN}')
     if len(holds) > 1:
         raise UserError(
             f'{tree.root} looks like {" and like ".join(holds)}; it holds {_contents(tree)}. Say which: '
             f'{" or ".join(f"--format {name}" for name in holds)}'
         )
-    (name,) = holds
-    found = _find(name, tree, findings)
+    found = _find(holds[0], tree, json_files, findings)
     assert found is not None
     return found
 
 
-def _find(name: FormatName, tree: Tree, findings: Findings) -> Found | None:
+def _find(name: FormatName, tree: Tree, json_files: dict[str, list[str]], findings: Findings) -> Found | None:
     if name == 'coco':
-        return _find_coco(tree)
+        files = _by_split(tree, json_files['coco'], 'COCO files')
+        return CocoSet(files) if files else None
+    if name == 'via':
+        files = _by_split(tree, json_files['via'], 'files of VIA')
+        return ViaSet(files) if files else None
+    if name == 'labelme':
+        return find_labelme(json_files['labelme'])
     if name == 'yolo':
         return find_yolo(tree, findings)
     if name == 'voc':
@@ -86,24 +89,22 @@ def _find(name: FormatName, tree: Tree, findings: Findings) -> Found | None:
     return None if maps is None else listed_splits(tree, maps)
 
 
-def _find_coco(tree: Tree) -> CocoSet | None:
-    """COCO files by the split that their names or folders tell.
+def _by_split(tree: Tree, names: list[str], what: str) -> dict[str, str]:
+    """Files by the split that their names or folders tell.
 
     Raises:
         UserError: two files would be the same split.
     """
     files: dict[str, str] = {}
-    for name in tree.below('', ('.json',)):
-        if not _is_coco(tree.root / name):
-            continue
+    for name in names:
         split = _split_of_json(name)
         if split in files:
             raise UserError(
-                f'{tree.root}: {files[split]} and {name} are both COCO files, of one split by their names. Name them '
+                f'{tree.root}: {files[split]} and {name} are both {what}, of one split by their names. Name them '
                 'train.json and val.json, or leave one in the folder.'
             )
         files[split] = name
-    return CocoSet(files) if files else None
+    return files
 
 
 def _split_of_json(name: str) -> str:
@@ -113,34 +114,41 @@ def _split_of_json(name: str) -> str:
     return next((split for word in words if (split := split_named(word))), WHOLE)
 
 
-def _is_coco(path: Path) -> bool:
-    """Whether the keys of a COCO file stand at its beginning or, for one that begins with a long list, its end."""
+def _json_files(tree: Tree) -> dict[str, list[str]]:
+    """JSON files by what they are; those that are nothing known are left out."""
+    found: dict[str, list[str]] = {'coco': [], 'labelme': [], 'via': []}
+    for name in tree.below('', ('.json',)):
+        kind = _kind_of_json(tree.root / name)
+        if kind is not None:
+            found[kind].append(name)
+    return found
+
+
+def _kind_of_json(path: Path) -> str | None:
+    """What a JSON file is, by the keys at its beginning and its end: 'coco', 'labelme', 'via', None."""
     size = path.stat().st_size
     with path.open('rb') as file:
-        head = file.read(_HEAD_BYTES)
+        head = file.read(_HEAD_BYTES).replace(b'\x00', b'')  # UTF-16
         file.seek(max(0, size - _HEAD_BYTES))
-        tail = file.read(_HEAD_BYTES)
-    text = (head + tail).replace(b'\x00', b'')  # UTF-16
-    marks = (b'"images"', b'"annotations"', b'"categories"')
-    if any(one in head and two in head for one, two, _, _ in _PROJECTS):
-        return False
+        tail = file.read(_HEAD_BYTES).replace(b'\x00', b'')
+    both = head + tail
+    if not head.lstrip(b'\xef\xbb\xbf\xff\xfe \t\r\n').startswith(b'{'):
+        return None
+    if b'"shapes"' in both and any(mark in both for mark in (b'"imagePath"', b'"imageData"', b'"imageHeight"')):
+        return 'labelme'
+    if b'"_via_' in head or (b'"regions"' in head and b'"filename"' in head):
+        return 'via'
     needed = 2 if size <= 2 * _HEAD_BYTES else 1  # of a long file, only a part was read
-    starts = text.lstrip(b'\xef\xbb\xbf\xff\xfe \t\r\n').startswith(b'{')
-    return starts and sum(mark in text for mark in marks) >= needed
+    is_coco = sum(mark in both for mark in (b'"images"', b'"annotations"', b'"categories"')) >= needed
+    return 'coco' if is_coco else None
 
 
-def _refuse_known(tree: Tree) -> None:
-    """JSON that is an annotation tool's own, and maps that were saved as JPEG.
+def _refuse_photographs(tree: Tree) -> None:
+    """Maps that were saved as JPEG.
 
     Raises:
-        UserError: there is some; with the tool's way to COCO.
+        UserError: there are some.
     """
-    for name in tree.below('', ('.json',)):
-        with (tree.root / name).open('rb') as file:
-            head = file.read(_HEAD_BYTES)
-        for one, two, what, way_out in _PROJECTS:
-            if one in head and two in head:
-                raise UserError(f'{tree.root / name} is {what}. Export COCO from it: {way_out.format(root=tree.root)}')
     photographs = next((folder for folder in tree.files if is_map_folder(PurePosixPath(folder).name)), None)
     if photographs is not None and tree.names(photographs, ('.jpg', '.jpeg')):
         raise UserError(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError
-from .decoding import decoded
+from ...options import MAX_PIXELS
+from ..headers import decoded
 from .findings import Action, Findings
-from .headers import MAX_PIXELS, BrokenPictureError
 
 #: Of the 64 bits of a perceptual hash, pictures that differ in so many at most are taken for nearly the same.
 _NEAR_BITS = 4
@@ -147,24 +151,20 @@ def _near_duplicates(
             position = parent[position]
         return position
 
-    hashes = []
-    for done, name in enumerate(names):
-        hashes.append(_look(root / name, max_pixels))
-        if progress is not None and done % 100 == 0:
-            progress('pictures compared', done, len(names))
+    by_hash: dict[int, int] = {}  # the first picture of each
+    for position, number in enumerate(_hashes(names, root, max_pixels, progress)):
+        if number is not None:
+            parent[position] = by_hash.setdefault(number, position)
     # Hashes that differ in 4 bits have one of 5 parts in common.
     part_bits = -(-_HASH_BITS // (_NEAR_BITS + 1))
     buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for position, number in enumerate(hashes):
-        if number is None:
-            continue
+    for number in by_hash:
         for part in range(_NEAR_BITS + 1):
-            buckets[part, (number >> part * part_bits) & ((1 << part_bits) - 1)].append(position)
+            buckets[part, (number >> part * part_bits) & ((1 << part_bits) - 1)].append(number)
     for bucket in buckets.values():
-        for place, one in enumerate(bucket):
-            for other in bucket[:place]:
-                if top(one) != top(other) and _differing(hashes[one], hashes[other]) <= _NEAR_BITS:
-                    parent[top(one)] = top(other)
+        for one, other in combinations(bucket, 2):
+            if (one ^ other).bit_count() <= _NEAR_BITS:
+                parent[top(by_hash[one])] = top(by_hash[other])
     groups: dict[int, list[int]] = defaultdict(list)
     for position in range(len(names)):
         groups[top(position)].append(position)
@@ -177,21 +177,28 @@ def _near_duplicates(
     return list(groups.values())
 
 
-def _differing(one: int | None, other: int | None) -> int:
-    return _HASH_BITS if one is None or other is None else (one ^ other).bit_count()
-
-
-def _look(path: Path, max_pixels: int) -> int | None:
-    """Perceptual hash of a picture; None for one without anything to tell it by."""
+def _hashes(
+    names: Sequence[str], root: Path, max_pixels: int, progress: Callable[[str, int, int], None] | None
+) -> Iterator[int | None]:
+    """Perceptual hashes of pictures, in order: Pillow decodes in as many threads as there are cores."""
     import imagehash
 
-    try:
-        with decoded(path, max_pixels) as image:
-            image.draft('L', (128, 128))  # JPEG is decoded at an eighth of its size
-            bits = imagehash.phash(image).hash
-    except BrokenPictureError:
-        return None
-    return int.from_bytes(np.packbits(bits).tobytes(), 'big') if bits.any() else None
+    def look(name: str) -> int | None:
+        """None for a picture that cannot be read, or without anything to tell it by."""
+        try:
+            with decoded(root / name, max_pixels) as image:
+                image.draft('L', (64, 64))  # JPEG is decoded at a fraction of its size; 32 x 32 px are looked at
+                bits = imagehash.phash(image).hash
+        except Exception:  # readers of formats raise what they like on broken files, which are told elsewhere
+            return None
+        return int.from_bytes(np.packbits(bits).tobytes(), 'big') if bits.any() else None
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        warnings.simplefilter('ignore')
+        for done, number in enumerate(pool.map(look, names)):
+            yield number
+            if progress is not None and done % 100 == 0:
+                progress('pictures compared', done, len(names))
 
 
 def _content(path: Path) -> bytes:

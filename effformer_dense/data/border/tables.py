@@ -20,8 +20,8 @@ MAX_FILE_BYTES = 2 * 1024**3
 _TABLES = ('images', 'annotations', 'categories')
 #: Marks of files that come from the same tools but hold something else: key, what it is, the way out.
 _OTHER_FILES = (
-    ('_via_img_metadata', 'a project of VIA', 'Export the annotations as COCO from VIA.'),
-    ('shapes', 'one picture of labelme', 'Convert the folder to COCO with labelme2coco.'),
+    ('_via_img_metadata', 'a project of VIA', 'Bring its folder to that form with prepare-data own.'),
+    ('shapes', 'one picture of labelme', 'Bring its folder to that form with prepare-data own.'),
     ('features', 'GeoJSON', 'Export COCO, with boxes in pixels.'),
 )
 _BYTE_ORDER_MARKS = (
@@ -33,21 +33,33 @@ _BYTE_ORDER_MARKS = (
 )
 
 
-def read_table(path: Path, findings: Findings | None = None, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Any]:
+def read_table(
+    path: Path, findings: Findings | None = None, max_bytes: int = MAX_FILE_BYTES, annotated: bool = True
+) -> dict[str, Any]:
     """Read a COCO file; what its records hold is :func:`.coco.clean_coco`'s business.
 
     Args:
         path: the file.
         findings: takes note of a byte order mark, at which pycocotools would stop.
         max_bytes: refuse a larger file before reading it.
+        annotated: whether there must be annotations; a benchmark's test file has none.
 
     Returns:
-        A dict with lists ``images``, ``annotations`` and ``categories``.
+        A dict with lists ``images``, ``categories`` and, if ``annotated``, ``annotations``.
 
     Raises:
         UserError: missing, too large, no JSON, nested too deeply, or not the tables of an instance annotation file.
     """
-    return check_tables(_parse(_read_text(path, findings, max_bytes), path), path)
+    return check_tables(read_json(path, findings, max_bytes), path, annotated)
+
+
+def read_json(path: Path, findings: Findings | None = None, max_bytes: int = MAX_FILE_BYTES) -> Any:
+    """Read a JSON file of whatever content; arguments as of :func:`read_table`.
+
+    Raises:
+        UserError: missing, too large, no JSON, or nested too deeply.
+    """
+    return _parse(_read_text(path, findings, max_bytes), path)
 
 
 def _read_text(path: Path, findings: Findings | None, max_bytes: int) -> str:
@@ -102,7 +114,7 @@ def _parse(text: str, path: Path) -> Any:
         raise UserError(f'{path} holds a number of thousands of digits. Export it again.') from error
 
 
-def check_tables(table: Any, file: Path | str) -> dict[str, Any]:
+def check_tables(table: Any, file: Path | str, annotated: bool = True) -> dict[str, Any]:
     """A table has the lists of an instance annotation file.
 
     Raises:
@@ -115,7 +127,8 @@ def check_tables(table: Any, file: Path | str) -> dict[str, Any]:
         )
     if not isinstance(table, dict):
         raise UserError(f'{file} holds {shown(table)}, and no COCO annotations: an object with {", ".join(_TABLES)}.')
-    absent = [name for name in _TABLES if not isinstance(table.get(name), list)]
+    wanted = [name for name in _TABLES if annotated or name != 'annotations']
+    absent = [name for name in wanted if not isinstance(table.get(name), list)]
     if not absent:
         return table
     for mark, what, way_out in _OTHER_FILES:

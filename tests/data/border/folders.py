@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from effformer_dense.data.border.formats.places import SourceTable
 
 
 def write_picture(path: Path, width: int = 100, height: int = 60, seed: int = 0, orientation: int = 1) -> None:
@@ -37,3 +40,9 @@ def write_yolo(root: Path, labels: Mapping[str, str | None], yaml: str | None = 
             write_text(root / 'labels' / 'train' / f'{Path(name).stem}.txt', text)
     if yaml is not None:
         write_text(root / 'data.yaml', yaml)
+
+
+def objects_of(source: SourceTable) -> list[dict[str, Any]]:
+    """Annotations, with the names of their classes as ``category``."""
+    names = {row['id']: row['name'] for row in source.table['categories']}
+    return [{**row, 'category': names[row['category_id']]} for row in source.table['annotations']]

@@ -110,6 +110,19 @@ def test_a_palette_is_read_by_its_colours_only_if_they_mean_something(tmp_path: 
     assert sorted(survey.pixels) == [0, 1, 2], 'indices, where no table says what colours mean'
 
 
+def test_palettes_that_differ_from_file_to_file_are_told(tmp_path: Path) -> None:
+    pairs = [_write(tmp_path, name, _values(0, 1)) for name in 'ab']
+    for (_, seg_map), colours in zip(pairs, ((0, 0, 0, 9, 9, 9), (9, 9, 9, 0, 0, 0)), strict=True):
+        image = Image.fromarray(_values(0, 1), mode='P')
+        image.putpalette(list(colours))
+        image.save(seg_map)
+    findings = Findings()
+    survey_maps(pairs, findings)
+    assert findings.kinds(Action.DOUBTFUL) == {'palettes differ': 1}
+    survey_maps(pairs, findings, [(0, 0, 0), (9, 9, 9)])
+    assert findings.count() == 1, 'by their colours, they agree'
+
+
 def test_16_bits_and_few_bits(tmp_path: Path) -> None:
     _, values, _ = _code(tmp_path, _values(0, 1, 2, dtype=np.uint16), names=('a', 'b', 'c'))
     assert values == [[0, 1, 2]]
@@ -123,6 +136,18 @@ def test_values_beyond_the_classes(tmp_path: Path) -> None:
     _, values, findings = _code(tmp_path, _values(0, 1, 3), names=('a', 'b', 'c'), ignored=(0,))
     assert values == [[0, 2, 255]] and findings.count(Action.REPAIRED, 'classes counted from 1') == 1
     assert findings.count(Action.DOUBTFUL, 'class in no file') == 1
+
+
+@pytest.mark.parametrize(
+    ('names', 'classes'), [(('a', 'b', 'c'),) * 2, (('background', 'a', 'b', 'c'), ('a', 'b', 'c'))]
+)
+def test_classes_count_from_1_though_no_map_has_the_last(
+    names: tuple[str, ...], classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    coding, values, _ = _code(tmp_path, _values(0, 1, 2), names=names, ignored=(0,))
+    assert coding.classes == classes and values == [[0, 1, 255]]
+    with pytest.raises(UserError, match=r'values up to 4, and there are 3 classes, 1 to 3: a, b, c\. .*--classes$'):
+        _code(tmp_path, _values(0, 1, 4), names=names, ignored=(0,))
 
 
 def test_values_without_names(tmp_path: Path) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
-import math
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -21,61 +18,7 @@ from effformer_dense.data.border.tables import read_table
 from effformer_dense.errors import UserError
 
 from .records import HEIGHT, RUNS, WIDTH, Table, make_pictures, table
-
-#: BORDER_EXAMPLES=5000 looks longer.
-EXAMPLES = int(os.environ.get('BORDER_EXAMPLES', '200'))
-_SETTINGS = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize='BORDER_EXAMPLES' not in os.environ,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-
-_NUMBERS = st.one_of(
-    st.sampled_from([0, -1, 1, 0.5, 1e9, 1e300, -1e300, 10**30, 10**400, 2**31, 2**63, math.nan, math.inf, -math.inf]),
-    st.integers(-100, 100),
-    st.floats(-200, 200),
-)
-_TEXTS = st.sampled_from(
-    ['', ' ', '7', '7.5', 'NaN', 'a.png', '../a.png', '/etc/passwd', 'file:///a.png', '\x00', '\ud800', 'A.PNG',
-     'x' * 300, 'http://[', '..', '1_0', "b'0'", '0' * 50, 'sub\\b.png', '%2e%2e/a.png', 'PPYo1', '\u0661']
-)  # fmt: skip
-_LEAVES = st.one_of(st.none(), st.booleans(), _NUMBERS, _TEXTS)
-_VALUES = st.one_of(
-    _LEAVES,
-    st.lists(_NUMBERS, max_size=9),
-    st.lists(st.lists(_NUMBERS, max_size=9), max_size=4),
-    st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=3)),
-    st.fixed_dictionaries({'size': st.lists(_NUMBERS, max_size=3), 'counts': st.lists(_NUMBERS, max_size=5) | _TEXTS}),
-)
-
-
-def _places(node: Any) -> list[tuple[Any, Any]]:
-    """Every container with each of its keys."""
-    keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
-    return [place for key in keys for place in [(node, key), *_places(node[key])]]
-
-
-@st.composite
-def spoilt_tables(draw: st.DrawFn) -> Table:
-    """A table after some changes, each made with its structure in mind."""
-    spoilt = table()
-    for _ in range(draw(st.integers(1, 8))):
-        places = _places(spoilt)
-        container, key = places[draw(st.integers(0, len(places) - 1))] if places else (spoilt, 'images')
-        kind = draw(st.sampled_from(['replace', 'replace', 'delete', 'double', 'shuffle', 'scale']))
-        if kind == 'replace' or not places:
-            container[key] = draw(_VALUES)
-        elif kind == 'delete':
-            del container[key]
-        elif kind == 'double' and isinstance(container, list):
-            container.insert(draw(st.integers(0, len(container))), copy.deepcopy(container[key]))
-        elif kind == 'shuffle' and isinstance(container, list):
-            container[:] = draw(st.permutations(container))
-        elif kind == 'scale' and type(container[key]) in (int, float) and abs(container[key]) < 1e300:
-            container[key] *= draw(st.sampled_from([-1, 0.01, 3, 1e6, 1e308]))
-    return spoilt
+from .spoiling import SETTINGS, spoilt
 
 
 @pytest.fixture(scope='module')
@@ -83,23 +26,23 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pictures(tmp_path_factory.mktemp('pictures'))
 
 
-@_SETTINGS
-@given(spoilt=spoilt_tables(), opened=st.booleans(), from_boxes=st.booleans())
+@SETTINGS
+@given(given_table=spoilt(table), opened=st.booleans(), from_boxes=st.booleans())
 def test_a_spoilt_table_becomes_canonical_or_is_refused(
-    pictures: Path, spoilt: Table, opened: bool, from_boxes: bool
+    pictures: Path, given_table: Table, opened: bool, from_boxes: bool
 ) -> None:
-    before = repr(spoilt)
+    before = repr(given_table)
     folder = pictures if opened else None
     findings = Findings(io.TextIOWrapper(io.BytesIO(), encoding='utf-8'))
     try:
-        cleaned = clean_coco(spoilt, file='f', pictures=folder, findings=findings, masks_from_boxes=from_boxes)
+        cleaned = clean_coco(given_table, file='f', pictures=folder, findings=findings, masks_from_boxes=from_boxes)
     except UserError as error:
         assert str(error).startswith('f') or 'pictures' in str(error) or '/' in str(error)
         return
     finally:
-        assert repr(spoilt) == before
+        assert repr(given_table) == before
     check_canonical(cleaned)
-    lost = len(spoilt['annotations']) - len(cleaned['annotations'])
+    lost = len(given_table['annotations']) - len(cleaned['annotations'])
     told = sum(
         n for (action, kind), n in findings._counts.items() if action is Action.DROPPED and kind in ANNOTATION_KINDS
     )
@@ -148,7 +91,7 @@ def check_mask(mask: Any, width: int, height: int) -> None:
     assert not mask or coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(mask, height, width))) > 0
 
 
-@_SETTINGS
+@SETTINGS
 @given(data=st.data())
 def test_spoilt_bytes_are_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     text = bytearray(json.dumps(table()).encode())
@@ -169,14 +112,14 @@ def test_spoilt_bytes_are_read_or_refused(tmp_path: Path, data: st.DataObject) -
         check_canonical(cleaned)
 
 
-@_SETTINGS
+@SETTINGS
 @given(counts=st.lists(st.integers(0, 4000), max_size=40) | st.text('0123456789:;<=>?@ABNOPQRnop', max_size=40))
 def test_run_lengths_are_those_of_pycocotools_or_refused(counts: Any) -> None:
     if isinstance(counts, list) and sum(counts) <= WIDTH * HEIGHT:
         counts.append(WIDTH * HEIGHT - sum(counts))
-    spoilt = table()
-    spoilt['annotations'][1]['segmentation'] = {'size': [HEIGHT, WIDTH], 'counts': counts}
-    cleaned = clean_coco(spoilt, file='f', pictures=None, findings=Findings())
+    changed = table()
+    changed['annotations'][1]['segmentation'] = {'size': [HEIGHT, WIDTH], 'counts': counts}
+    cleaned = clean_coco(changed, file='f', pictures=None, findings=Findings())
     check_canonical(cleaned)
     assert cleaned['annotations'][0] == table()['annotations'][0]
     assert sum(RUNS) == WIDTH * HEIGHT

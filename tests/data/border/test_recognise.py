@@ -10,7 +10,9 @@ import pytest
 
 from effformer_dense.data.border.findings import Findings
 from effformer_dense.data.border.formats.coco_files import coco_tables
+from effformer_dense.data.border.formats.labelme import LabelmeSet
 from effformer_dense.data.border.formats.map_folders import MapSet
+from effformer_dense.data.border.formats.via import ViaSet
 from effformer_dense.data.border.recognise import CocoSet, Found, recognise
 from effformer_dense.data.border.tree import list_tree
 from effformer_dense.errors import UserError
@@ -102,17 +104,19 @@ def test_a_folder_that_looks_like_two_formats(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('content', 'message'),
+    ('content', 'kind'),
     [
-        ('{"version": "5", "shapes": [], "imagePath": "a.jpg"}', r"labelme's own JSON.*labelme2coco"),
-        ('{"_via_settings": {}, "_via_img_metadata": {}}', r"VIA's own JSON.*COCO format"),
-        ('{"a.jpg1": {"filename": "a.jpg", "regions": [], "file_attributes": {}}}', r"VIA's own JSON"),
+        ('{"version": "5", "shapes": [], "imagePath": "a.jpg"}', LabelmeSet({'all': ['a.json']})),
+        ('{"shapes": [], "imageData": "' + 'x' * 200_000 + '", "imageHeight": 60}', LabelmeSet({'all': ['a.json']})),
+        ('{"_via_settings": {}, "_via_img_metadata": {}}', ViaSet({'all': 'a.json'})),
+        ('{"a.jpg1": {"filename": "a.jpg", "size": 1, "regions": []}}', ViaSet({'all': 'a.json'})),
+        (json.dumps(TABLE), CocoSet({'all': 'a.json'})),
     ],
 )
-def test_projects_of_other_tools(content: str, message: str, tmp_path: Path) -> None:
+def test_kinds_of_json(content: str, kind: Found, tmp_path: Path) -> None:
     write_text(tmp_path / 'a.json', content)
-    with pytest.raises(UserError, match=message):
-        _recognise(tmp_path)
+    write_text(tmp_path / 'config.json', '{"epochs": 3}')
+    assert _recognise(tmp_path) == kind
 
 
 def test_maps_that_were_saved_as_jpeg(tmp_path: Path) -> None:

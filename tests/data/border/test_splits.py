@@ -56,6 +56,19 @@ def test_near_duplicates_stay_together(pictures: list[str], tmp_path: Path) -> N
     assert len(train) + len(val) == 60
 
 
+def test_many_copies_are_one_group_and_pillow_s_limit_stays(pictures: list[str], tmp_path: Path) -> None:
+    for number in range(60):
+        shutil.copy(tmp_path / pictures[0], tmp_path / f'copy_{number:02}.png')
+    (tmp_path / 'broken.png').write_bytes(b'no picture')
+    names = [*pictures, *(f'copy_{number:02}.png' for number in range(60)), 'broken.png']
+    limit, findings, told = Image.MAX_IMAGE_PIXELS, Findings(), []
+    _, val = split_pictures(names, [{0}] * 101, tmp_path, findings, 0.3, progress=lambda *step: told.append(step))
+    assert Image.MAX_IMAGE_PIXELS == limit
+    assert 0 not in val and not any(40 <= position < 100 for position in val)
+    assert findings.count(Action.DOUBTFUL, 'nearly the same pictures') == 1
+    assert told[-1] == ('pictures compared', 100, 101)
+
+
 def test_pictures_that_all_look_alike_are_split_all_the_same(tmp_path: Path) -> None:
     names = [f'{number}.png' for number in range(10)]
     for name in names:

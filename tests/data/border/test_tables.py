@@ -75,7 +75,9 @@ def test_large_and_missing_files_are_refused(tmp_path: Path) -> None:
 def test_a_written_table_is_read_as_it_was(tmp_path: Path) -> None:
     cleaned, _ = clean(table(), None)
     cleaned['categories'][0]['name'] = 'Kätzchen "🐈"'
-    write_coco(tmp_path / 'out' / 'train.json', cleaned)
+    told: list[tuple[str, int, int]] = []
+    write_coco(tmp_path / 'out' / 'train.json', cleaned, lambda *step: told.append(step))
+    assert ('annotations written', 0, len(cleaned['annotations'])) in told
     findings = Findings()
     assert read_table(tmp_path / 'out' / 'train.json', findings) == cleaned
     assert findings.count() == 0 and [path.name for path in (tmp_path / 'out').iterdir()] == ['train.json']

@@ -12,7 +12,7 @@ from effformer_dense.data.border.formats.voc import find_voc, voc_tables
 from effformer_dense.data.border.tree import list_tree
 from effformer_dense.errors import UserError
 
-from .folders import write_picture, write_text
+from .folders import objects_of, write_picture, write_text
 
 SIZE = '<size><width>100</width><height>60</height><depth>3</depth></size>'
 
@@ -43,7 +43,7 @@ def test_boxes_classes_and_difficult_objects(tmp_path: Path) -> None:
     tables, findings = _read(tmp_path)
     table = tables['train'].table
     assert [row['name'] for row in table['categories']] == ['cat', 'dög']
-    assert [(row['category_id'], row['bbox'], row['iscrowd']) for row in table['annotations']] == [
+    assert [(row['category'], row['bbox'], row['iscrowd']) for row in objects_of(tables['train'])] == [
         ('dög', [10, 10, 20, 20], 0),
         ('cat', [1.5, 2, 98, 38], 1),
     ]

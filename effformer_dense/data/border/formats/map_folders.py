@@ -10,9 +10,8 @@ from pathlib import PurePosixPath
 from ....errors import UserError
 from ..findings import Action, Findings
 from ..tree import Tree
-from .places import WHOLE, split_named
+from .places import PICTURES, WHOLE, split_named
 
-_PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _MAPS = ('.png', '.bmp', '.tif', '.tiff')
 #: How folders of pictures and of maps are called, in lower case.
 _PICTURE_FOLDERS = frozenset(
@@ -61,7 +60,7 @@ def find_maps(tree: Tree, findings: Findings) -> MapSet | None:
     Raises:
         UserError: two folders of maps fit the pictures equally well.
     """
-    pictures = _by_key(tree.below('', _PICTURES))
+    pictures = _by_key(tree.below('', PICTURES))
     candidates = _candidates(tree)
     best: list[tuple[int, int, str, str, dict[tuple[str, ...], str]]] = []
     for folder, maps in candidates.items():

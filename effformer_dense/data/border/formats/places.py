@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ....options import MAX_PIXELS
+from ...headers import BrokenPictureError, read_header
 from ..findings import Action, Findings
-from ..headers import MAX_PIXELS, BrokenPictureError, read_header
+from ..tree import Tree
 
 SPLITS = {
     'train': ('train', 'training', 'train2017', 'trainset'),
     'val': ('val', 'valid', 'validation', 'val2017', 'valset', 'dev'),
     'test': ('test', 'testing', 'test2017', 'testset'),
 }
+PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 #: For what has no splits yet.
 WHOLE = 'all'
 
@@ -22,6 +26,51 @@ WHOLE = 'all'
 def split_named(name: str) -> str | None:
     """Which of train, val and test a folder or file of that name holds; None for a name that tells nothing."""
     return next((split for split, names in SPLITS.items() if name.lower() in names), None)
+
+
+def split_of(name: str) -> str:
+    """Which split a file is in by the folders above it; :data:`WHOLE` if they tell nothing."""
+    return next((split for part in PurePosixPath(name).parts[:-1] if (split := split_named(part))), WHOLE)
+
+
+def by_split(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of files by the split that their folders name."""
+    splits: dict[str, list[str]] = {}
+    for name in names:
+        splits.setdefault(split_of(name), []).append(name)
+    return splits
+
+
+class PictureNames:
+    """The pictures of a folder, found by the names that files of annotations give them.
+
+    Attributes:
+        names: of all pictures, relative to the folder.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.names = tree.below('', PICTURES)
+        self._exact = set(self.names)
+        self._by_last: dict[str, list[str]] = {}
+        for name in self.names:
+            self._by_last.setdefault(PurePosixPath(name).name.casefold(), []).append(name)
+
+    def exact(self, folder: str, name: str) -> str | None:
+        """The picture of that name, seen from a folder or from the root, with slashes or backslashes."""
+        plain = name.replace('\\', '/')
+        places = (self._tree.inside(PurePosixPath(folder, plain)), self._tree.inside(plain)) if plain else ()
+        return next((place for place in places if place in self._exact), None)
+
+    def by_end(self, name: str) -> str | None:
+        """The one picture whose name has the same last part, in whatever folder, for paths of another machine."""
+        found = self._by_last.get(name.replace('\\', '/').rpartition('/')[2].casefold(), [])
+        return found[0] if len(found) == 1 else None
+
+    def of_stem(self, folder: str, stem: str) -> str | None:
+        """The picture in a folder that is called so, but for its suffix."""
+        names = (f'{folder}/{stem}{suffix}'.removeprefix('./') for suffix in PICTURES)
+        return next((name for name in names if name in self._exact), None)
 
 
 @dataclass
@@ -37,6 +86,10 @@ class SourceTable:
     table: dict[str, list[dict[str, Any]]]
     file: str
     places: list[tuple[str, str]] = field(default_factory=list)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {row['name']: row['id'] for row in self.table['categories']}
 
     def add_picture(self, root: Path, name: str, findings: Findings, max_pixels: int = MAX_PIXELS) -> int | None:
         """Take in a picture with the size that it has when decoded.
@@ -54,8 +107,9 @@ class SourceTable:
         return number
 
     def add_object(self, file: str, record: str, image_id: int, category: int | str, **fields: Any) -> None:
-        """Take in an object; its numbers are judged when the table crosses the border."""
-        row = {'id': len(self.places) + 1, 'image_id': image_id, 'category_id': category, 'iscrowd': 0, **fields}
+        """Take in an object of a class, by its name or number; other numbers are judged at the border."""
+        number = self._numbers[category] if isinstance(category, str) else category
+        row = {'id': len(self.places) + 1, 'image_id': image_id, 'category_id': number, 'iscrowd': 0, **fields}
         self.table['annotations'].append(row)
         self.places.append((file, record))
 

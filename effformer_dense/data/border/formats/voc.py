@@ -13,12 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ....errors import UserError
+from ....options import MAX_PIXELS
 from ..findings import Action, Findings
-from ..headers import MAX_PIXELS
 from ..tree import Tree
-from .places import WHOLE, SourceTable, empty_table, split_named
+from .places import PICTURES, SourceTable, by_split, empty_table, split_named
 
-_PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 _MAX_XML_BYTES = 50_000_000
 
@@ -46,10 +45,7 @@ def find_voc(tree: Tree) -> VocSet | None:
                     stems = _stems(tree.root / folder / listing)
                     splits[split] = [by_stem[stem] for stem in stems if stem in by_stem]
     if not any(splits.values()):
-        splits = {}
-        for name in files:
-            parts = PurePosixPath(name).parts[:-1]
-            splits.setdefault(next((s for part in parts if (s := split_named(part))), WHOLE), []).append(name)
+        splits = by_split(files)
     return VocSet(splits, PurePosixPath(files[0]).parent.as_posix())
 
 
@@ -65,8 +61,8 @@ def voc_tables(
         findings: takes note of what is left out.
         max_pixels: of a picture.
     """
-    pictures = {PurePosixPath(name).stem: name for name in tree.below('', _PICTURES)}
-    exact = set(tree.below('', _PICTURES))
+    pictures = {PurePosixPath(name).stem: name for name in tree.below('', PICTURES)}
+    exact = set(tree.below('', PICTURES))
     parsed = {
         split: [(name, _parse(tree.root / name, name, findings)) for name in voc.splits[split]] for split in voc.splits
     }

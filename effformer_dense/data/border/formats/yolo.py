@@ -15,12 +15,11 @@ from typing import Any
 import yaml
 
 from ....errors import UserError
+from ....options import MAX_PIXELS
 from ..findings import Action, Findings
-from ..headers import MAX_PIXELS
 from ..tree import Tree
-from .places import WHOLE, SourceTable, empty_table, split_named
+from .places import PICTURES, SourceTable, by_split, empty_table, split_named
 
-_PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _NAME_FILES = ('classes.txt', 'obj.names', '_darknet.labels', 'classes.names')
 _MAX_YAML_BYTES = 1_000_000
 #: A box of fractions is only ever a little outside of its picture; one with a number above this is in pixels.
@@ -56,7 +55,7 @@ def find_yolo(tree: Tree, findings: Findings) -> YoloSet | None:
             config = _read_yaml(tree.root / file)
             if isinstance(config, dict) and 'names' in config:
                 return YoloSet(_names(config['names'], file), _splits_of_yaml(tree, config, file, findings), file)
-    pictures = [name for name in tree.below('', _PICTURES) if _has_labels(tree, name)]
+    pictures = [name for name in tree.below('', PICTURES) if _has_labels(tree, name)]
     if not pictures or not any(_looks_like_labels(tree.root / label_of(tree, name)) for name in pictures[:50]):
         return None
     names = next((name for name in tree.below('', _NAME_FILES) if PurePosixPath(name).name in _NAME_FILES), None)
@@ -65,11 +64,8 @@ def find_yolo(tree: Tree, findings: Findings) -> YoloSet | None:
         if names is None
         else [line.strip() for line in _strict_text(tree.root / names).splitlines() if line.strip()]
     )
-    splits: dict[str, list[str]] = {}
-    for picture in tree.below('', _PICTURES):
-        if _has_labels(tree, picture) or _has_labels_folder(tree, picture):
-            splits.setdefault(_split_of(picture), []).append(picture)
-    return YoloSet(classes, splits, names or 'its text files')
+    listed = (one for one in tree.below('', PICTURES) if _has_labels(tree, one) or _has_labels_folder(tree, one))
+    return YoloSet(classes, by_split(listed), names or 'its text files')
 
 
 def yolo_tables(
@@ -194,10 +190,6 @@ def _has_labels_folder(tree: Tree, picture: str) -> bool:
     return folder.rpartition('/')[2] == 'labels' or 'labels' in folder.split('/')
 
 
-def _split_of(picture: str) -> str:
-    return next((split for part in PurePosixPath(picture).parts[:-1] if (split := split_named(part))), WHOLE)
-
-
 def _read_yaml(path: Path) -> Any:
     if path.stat().st_size > _MAX_YAML_BYTES:
         return None
@@ -243,7 +235,7 @@ def _splits_of_yaml(tree: Tree, config: dict[str, Any], file: str, findings: Fin
             pictures = (
                 _listed(tree, place, findings)
                 if place.endswith('.txt')
-                else [f'{place}/{name}' if place else name for name in tree.below(place, _PICTURES)]
+                else [f'{place}/{name}' if place else name for name in tree.below(place, PICTURES)]
             )
             splits.setdefault(split_named(key) or key, []).extend(pictures)
     if not any(splits.values()):
@@ -282,7 +274,7 @@ def _locate(tree: Tree, base: Path, declared: str, value: str, where: str, findi
 def _listed(tree: Tree, listing: str, findings: Findings) -> list[str]:
     """Pictures that a text file lists, one a line."""
     found = []
-    by_name = {PurePosixPath(name).name: name for name in tree.below('', _PICTURES)}
+    by_name = {PurePosixPath(name).name: name for name in tree.below('', PICTURES)}
     for number, line in enumerate(_lines(tree.root / listing), start=1):
         line = line.replace('\\', '/')
         candidates = (tree.inside(PurePosixPath(listing).parent / line), tree.inside(line))

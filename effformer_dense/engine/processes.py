@@ -1,0 +1,53 @@
+"""How several processes meet: through gloo where there is no GPU, and apart from an earlier start of their job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.dist import init_dist
+from torch.distributed import PrefixStore, rendezvous
+
+
+def meet_without_gpu(launcher: str, dist_cfg: dict[str, Any]) -> None:
+    """Let the processes of a launcher find each other, as MMEngine does with GPUs.
+
+    Args:
+        launcher: pytorch, slurm or mpi.
+        dist_cfg: of the config; its backend, which is for GPUs, gives way to gloo.
+    """
+    with _binding_to_no_gpu():
+        init_dist(launcher, **{**dist_cfg, 'backend': 'gloo'})
+
+
+def apart_from_earlier_start(dist_cfg: dict[str, Any]) -> dict[str, Any]:
+    """Let processes that torchrun has started again meet in a place of their own.
+
+    Its store outlives the starts of a job, and has the addresses of processes that are gone: who finds those before
+    they are replaced waits for the dead.
+
+    Args:
+        dist_cfg: of the config.
+
+    Returns:
+        The same, with a store, for MMEngine to hand on.
+    """
+    starts = os.environ.get('TORCHELASTIC_RESTART_COUNT') or '0'
+    if starts == '0':
+        return dist_cfg
+    store, rank, size = next(iter(rendezvous('env://')))
+    return {**dist_cfg, 'store': PrefixStore(f'start_{starts}', store), 'rank': rank, 'world_size': size}
+
+
+@contextmanager
+def _binding_to_no_gpu() -> Iterator[None]:
+    """MMEngine binds each process to its GPU on the way, whatever the backend is."""
+    usual = torch.cuda.set_device
+    torch.cuda.set_device = lambda device: None
+    try:
+        yield
+    finally:
+        torch.cuda.set_device = usual

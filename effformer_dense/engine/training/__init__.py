@@ -1,0 +1,1 @@
+"""Training that survives the night: checkpoints, interruptions, resuming, numbers gone wrong."""

@@ -1,0 +1,116 @@
+"""Pictures in files: which can be used, what their results are called, and their prediction."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from ..errors import UserError
+from .ahead import ahead
+from .outputs import Output, kinds_of_files
+from .predictor import Picture, Predictor
+
+#: Threads that decode.
+_THREADS = 2
+
+Loaded = tuple[Picture, Any]
+
+
+def usable(paths: Sequence[Path], predictor: Predictor, max_pixels: int, skip_bad: bool) -> list[Path]:
+    """Pictures that can be read; each of them is, so that nothing surprises in the middle of long work.
+
+    Raises:
+        UserError: some cannot, unless they are to be skipped, or none can.
+    """
+    jobs = (partial(_reason, path, predictor, max_pixels) for path in paths)
+    checked = track(ahead(jobs, _THREADS), 'Checking pictures', len(paths), transient=True)
+    reasons = dict(zip(paths, checked, strict=True))
+    bad = [reason for reason in reasons.values() if reason is not None]
+    if bad and not skip_bad:
+        lines = '\n  '.join(bad[:10])
+        raise UserError(f'{len(bad)} of {len(paths)} pictures cannot be used:\n  {lines}\nLeave them out: --skip-bad.')
+    for line in bad:
+        print(f'Skipped {line}')
+    if len(bad) == len(paths):
+        raise UserError(f'None of the {len(paths)} pictures can be used.')
+    return [path for path, reason in reasons.items() if reason is None]
+
+
+def named(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Relative name of each picture's results, without suffix: folders below the common one are kept, equal stems keep
+    their picture's suffix."""
+    common = Path(os.path.commonpath({path.parent.absolute() for path in paths}))
+    stems = [path.absolute().with_suffix('') for path in paths]
+    counts = Counter(stems)
+    return {
+        path: path.absolute().parent.relative_to(common) / (path.stem if counts[stem] == 1 else path.name)
+        for path, stem in zip(paths, stems, strict=True)
+    }
+
+
+def file_name(path: Path, name: Path) -> str:
+    """What tables call a picture: its file below the common folder."""
+    return (name.parent / path.name).as_posix()
+
+
+def check_not_overwritten(names: dict[Path, Path], out_dir: Path, outputs: Sequence[Output]) -> None:
+    """Raises ``UserError`` if a result would take the place of a picture."""
+    kinds = kinds_of_files(outputs)
+    places = {out_dir.absolute() / kind / f'{name}{suffix}' for kind, suffix in kinds for name in names.values()}
+    overwritten = [path for path in names if path.absolute() in places]
+    if overwritten:
+        raise UserError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
+
+
+def predict_pictures(
+    names: dict[Path, Path], predictor: Predictor, outputs: Sequence[Output], max_pixels: int, batch: int
+) -> None:
+    """Predict pictures and write their results; the next ones are decoded meanwhile.
+
+    Args:
+        names: of the results of each picture, see :func:`named`.
+        predictor: the network.
+        outputs: what is written; they are closed.
+        max_pixels: largest picture that is read.
+        batch: pictures of one size, one after the other, that the network gets at once.
+    """
+    jobs = (partial(_load, path, name, predictor, max_pixels) for path, name in names.items())
+    loaded = track(ahead(jobs, _THREADS), 'Predicting', len(names))
+    for group in _batches(loaded, batch):
+        results = predictor.predict([prepared for _, prepared in group])
+        for (picture, _), result in zip(group, results, strict=True):
+            for output in outputs:
+                output.write(picture, result)
+    for output in outputs:
+        output.close()
+
+
+def _batches(loaded: Iterable[Loaded], most: int) -> Iterator[list[Loaded]]:
+    """Neighbours of one size, at most so many."""
+    batch: list[Loaded] = []
+    for one in loaded:
+        if batch and (len(batch) == most or one[0].pixels.shape != batch[0][0].pixels.shape):
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
+
+
+def _load(path: Path, name: Path, predictor: Predictor, max_pixels: int) -> Loaded:
+    picture = Picture(predictor.read(path, max_pixels), name, file_name(path, name), path)
+    return picture, predictor.prepare(picture.pixels, path)
+
+
+def _reason(path: Path, predictor: Predictor, max_pixels: int) -> str | None:
+    try:
+        predictor.read(path, max_pixels)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,0 +1,1 @@
+"""Experiments that the documentation draws conclusions from, each from one command."""

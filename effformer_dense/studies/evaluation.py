@@ -1,0 +1,96 @@
+"""Scores of a study: pixel counts of every picture, written one file per net, contender, arm and size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..files import write_text
+from ..segmentation.scores import PixelCounts
+from .resolution import ARMS, SCALES, Settings
+from .scenes import BASE_PX, NUM_CLASSES, Scene, make_scene
+from .training import build_net, fine_tune, logits, to_tensors, trained
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is compared: a mode, a scale, and the steps of fine-tuning that it had."""
+
+    mode: str
+    scale: str | None = None
+    tuned: int = 0
+
+    @property
+    def name(self) -> str:
+        parts = (self.mode, self.scale, f'tuned_{self.tuned}' if self.tuned else None)
+        return '+'.join(part for part in parts if part)
+
+
+def contenders(settings: Settings) -> list[Contender]:
+    """Those that are not tuned. Without a bias to resize, only one scale is of interest."""
+    pairs = ((mode, scale) for mode in settings.modes for scale in SCALES)
+    return [Contender(mode, scale) for mode, scale in pairs if scale is None or mode != 'zero']
+
+
+def place_of(folder: Path, seed: int, contender: Contender, arm: str, size: tuple[int, int]) -> Path:
+    return folder / f'seed_{seed}' / f'{arm}_{size[0]}x{size[1]}_{contender.name}.json'
+
+
+def evaluate_untuned(settings: Settings, folder: Path, seed: int) -> None:
+    """Train a net, unless that was done, and evaluate it with all contenders, except where that was done."""
+    weights = trained(settings, seed, folder / f'seed_{seed}')
+    for contender in contenders(settings):
+        net = build_net(settings, contender.mode, contender.scale)
+        net.load_state_dict(weights)
+        for arm in ARMS:
+            for size in settings.sizes:
+                score(settings, net, place_of(folder, seed, contender, arm, size), arm, size)
+
+
+def evaluate_tuned(settings: Settings, folder: Path, seed: int, mode: str) -> None:
+    """Fine-tune a net, and evaluate it on the canvas that it was tuned on, unless all of that was done."""
+    size = settings.tuned_size
+    places = {
+        steps: place_of(folder, seed, Contender(mode, tuned=steps), 'canvas', size) for steps in settings.tuned_steps
+    }
+    if all(place.exists() for place in places.values()):
+        return
+    weights = trained(settings, seed, folder / f'seed_{seed}')
+    fine_tune(settings, seed, weights, mode, lambda steps, net: score(settings, net, places[steps], 'canvas', size))
+
+
+@torch.no_grad()
+def score(settings: Settings, net: nn.Module, place: Path, arm: str, size: tuple[int, int]) -> None:
+    """Write ``[[correct, annotated, predicted], ...]``, one entry per picture, each a list over classes."""
+    if place.exists():
+        return
+    net.eval()
+    counts = []
+    for index in range(settings.scenes(arm, size)):
+        images, labels = to_tensors([held_out_scene(index, arm, size)])
+        found = PixelCounts.of_picture(logits(net, images).argmax(1).numpy(), labels.numpy(), NUM_CLASSES)
+        counts.append([part.tolist() for part in (found.correct, found.annotated, found.predicted)])
+    write_text(place, json.dumps(counts))
+    print(place.relative_to(place.parents[1]), flush=True)
+
+
+def held_out_scene(index: int, arm: str, size: tuple[int, int]) -> Scene:
+    """The same for every net and contender; portrait is landscape transposed."""
+    height, width = size
+    if height > width:
+        turned = held_out_scene(index, arm, (width, height))
+        return Scene(turned.image.transpose(1, 0, 2).copy(), turned.labels.T.copy())
+    if arm == 'canvas':
+        return make_scene(0, 'test', index, size)
+    return make_scene(0, 'test', index, (BASE_PX, round(width * BASE_PX / height)), zoom_to=size)
+
+
+def read_counts(folder: Path, seeds: int, contender: Contender, arm: str, size: tuple[int, int]) -> np.ndarray:
+    """Shape (seeds, pictures, 3, classes)."""
+    places = [place_of(folder, seed, contender, arm, size) for seed in range(seeds)]
+    return np.array([json.loads(place.read_text()) for place in places])

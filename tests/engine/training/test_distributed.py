@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.model import MMDistributedDataParallel
 
@@ -15,22 +14,23 @@ from effformer_dense.errors import UserError
 from effformer_dense.options import TrainOptions
 
 from .noisy import saved, toy_runner
+from .ranks import met_by_file
 
 
 def _run(rank: int, folder: Path, wrong_on: int, most_skipped: int) -> None:
     """Train in one of two processes; its model goes wrong at iteration 3 in one of them."""
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
     spoil = {2: 'loss'} if rank == wrong_on else {}
     options = TrainOptions(skip_bad_steps=most_skipped)
-    runner = toy_runner(folder / 'run', options=options, model=dict(spoil=spoil), loader=dict(batch_size=2))
-    runner.model = MMDistributedDataParallel(runner.model)
-    try:
-        runner.train()
-    except UserError as error:
-        (folder / f'error{rank}.txt').write_text(str(error))
-    torch.save({'weights': runner.model.module.state_dict(), 'seen': runner.model.module.seen}, folder / f'{rank}.pt')
-    dist.destroy_process_group()
+    with met_by_file(folder, rank):
+        runner = toy_runner(folder / 'run', options=options, model=dict(spoil=spoil), loader=dict(batch_size=2))
+        runner.model = MMDistributedDataParallel(runner.model)
+        try:
+            runner.train()
+        except UserError as error:
+            (folder / f'error{rank}.txt').write_text(str(error))
+        model = runner.model.module
+        torch.save({'weights': model.state_dict(), 'seen': model.seen}, folder / f'{rank}.pt')
 
 
 def run_two(folder: Path, wrong_on: int = -1, most_skipped: int = 0) -> list[dict]:

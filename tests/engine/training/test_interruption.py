@@ -16,6 +16,7 @@ from effformer_dense.checkpoint.whole_model import find_checkpoint, read_checkpo
 from effformer_dense.engine.training.interruption import SIGNALS, Interrupted
 from effformer_dense.engine.training.runner import TrainingRunner
 
+from .ranks import met_by_file
 from .toy import Toy, build, run, started
 
 EPOCHS = {'epochs': 3, 'hook': dict(max_keep_ckpts=2)}
@@ -151,15 +152,15 @@ def test_a_worker_that_hangs_does_not_outlive_the_training(tmp_path: Path) -> No
 
 def _train_one_of_two(rank: int, folder: Path) -> None:
     """Train beside another process, of which the second is sent a signal."""
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    runner = build(folder / 'work', Toy(epochs=50, step_s=0.02))
-    runner._distributed = True  # not before: MMEngine would look for a GPU
-    if rank == 1:
-        runner.register_hook(_Sends('before_train_iter', 4, signal.SIGUSR1))
-    try:
-        runner.train()
-    except Interrupted as end:
-        (folder / f'rank_{rank}').write_text(f'{end.code} after {runner.saved_iter}')
+    with met_by_file(folder, rank):
+        runner = build(folder / 'work', Toy(epochs=50, step_s=0.02))
+        runner._distributed = True  # not before: MMEngine would look for a GPU
+        if rank == 1:
+            runner.register_hook(_Sends('before_train_iter', 4, signal.SIGUSR1))
+        try:
+            runner.train()
+        except Interrupted as end:
+            (folder / f'rank_{rank}').write_text(f'{end.code} after {runner.saved_iter}')
 
 
 @pytest.mark.slow

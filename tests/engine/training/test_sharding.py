@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.model import MMDistributedDataParallel
 from torch import nn
@@ -22,7 +21,7 @@ from effformer_dense.errors import UserError
 from effformer_dense.options import TrainOptions
 
 from .noisy import ToyModel, differing, saved, toy_runner
-from .ranks import farthest
+from .ranks import farthest, met_by_file
 
 pytestmark = [pytest.mark.skipif(sys.platform != 'linux', reason='gloo by a file')]
 
@@ -68,25 +67,28 @@ TRAININGS = [
 
 def _run(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
-    for training in TRAININGS:
-        resume = None if training.resume is None else folder / training.resume / MIDDLE
-        runner = toy_runner(
-            folder / training.name,
-            resume,
-            TrainOptions(skip_bad_steps=training.skip),
-            model=dict(spoil=training.wrong if rank == 1 else None),
-            loader=dict(batch_size=2),
-            train_cfg=dict(by_epoch=True, max_epochs=7),
-            **CASES[training.case],
-        )
-        runner.model = ShardedModel(runner.model) if training.sharded else MMDistributedDataParallel(runner.model)
-        try:
-            with safe_loaders():
-                runner.train()
-        except UserError as error:
-            (folder / f'{training.name} {rank}.txt').write_text(str(error))
-    dist.destroy_process_group()
+    with met_by_file(folder, rank):
+        for training in TRAININGS:
+            _train(training, rank, folder)
+
+
+def _train(training: Training, rank: int, folder: Path) -> None:
+    resume = None if training.resume is None else folder / training.resume / MIDDLE
+    runner = toy_runner(
+        folder / training.name,
+        resume,
+        TrainOptions(skip_bad_steps=training.skip),
+        model=dict(spoil=training.wrong if rank == 1 else None),
+        loader=dict(batch_size=2),
+        train_cfg=dict(by_epoch=True, max_epochs=7),
+        **CASES[training.case],
+    )
+    runner.model = ShardedModel(runner.model) if training.sharded else MMDistributedDataParallel(runner.model)
+    try:
+        with safe_loaders():
+            runner.train()
+    except UserError as error:
+        (folder / f'{training.name} {rank}.txt').write_text(str(error))
 
 
 @pytest.fixture(scope='module')

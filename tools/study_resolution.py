@@ -18,18 +18,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/resolution'), help='folder of the study')
     parser.add_argument('--quick', action='store_true', help='every part in minutes; the numbers mean nothing')
+    parser.add_argument(
+        '--jobs', type=_positive, default=None, help='processes of one thread each; one for each core if left out'
+    )
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from effformer_dense.errors import UserError
     from effformer_dense.studies.resolution import QUICK, Settings
     from effformer_dense.studies.run import run
+    from effformer_dense.threads import available_cores
 
     try:
-        run(QUICK if arguments.quick else Settings(), arguments.out)
+        run(QUICK if arguments.quick else Settings(), arguments.out, arguments.jobs or available_cores())
     except UserError as error:
         print(f'Error: {error}', file=sys.stderr)
         return 2
     return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from .chunked import Operands
 from .layers import ConvNorm
 from .norm_gelu import activate
 from .options import AttentionOptions
-from .recorded import bias_of_pairs
+from .recorded import recorded_bias
 from .relpos import BiasValues, bias_values, no_autocast, resize_table
 from .scale import ScoreScale
 from .tracing import has_values, is_recording, merge, wants_standard_operators
@@ -72,8 +72,7 @@ class RelativePositionBias(nn.Module):
     def _compute(self, table: Tensor, height: int, width: int) -> BiasValues:
         size = height, width
         if wants_standard_operators():
-            pairs = bias_of_pairs(table, size, self.resize, self.query_stride)
-            return BiasValues(pairs, size, self.query_stride, per_pair=True)
+            return recorded_bias(table, size, self.resize, self.query_stride)
         return bias_values(table, size, self.resize, self.query_stride)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:

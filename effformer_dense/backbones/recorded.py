@@ -37,10 +37,11 @@ def recorded_bias(table: Tensor, size: tuple[int, int], mode: str, stride: int =
         rows = interpolation_matrix(source_height, size[0], mode, values)  # (h, R)
         columns = interpolation_matrix(source_width, size[1], mode, values)
         columns = columns[absolute_offsets(size[1], stride, table.device)]  # (w', w, R)
-        # Products of plain matrices: for those that are broadcast, torch asks whether a side is 1.
-        halfway = rows @ values.transpose(0, 1).flatten(1)  # (h, heads * R)
-        found = halfway.view(-1, source_width) @ columns.flatten(0, 1).T  # (h * heads, w' * w)
-    by_row = found.view(size[0], heads, *columns.shape[:2]).permute(1, 2, 0, 3)
+        # Products of plain matrices: for those that are broadcast, torch asks whether a side is 1. Nothing is copied
+        # into another order: ExecuTorch folds no such copy, and would leave the rest to the device.
+        halfway = values.flatten(0, 1) @ columns.flatten(0, 1).T  # (heads * R, w' * w)
+        found = torch.bmm(rows.expand(heads, -1, -1), halfway.view(heads, source_height, -1))  # (heads, h, w' * w)
+    by_row = found.view(heads, size[0], *columns.shape[:2]).transpose(1, 2)
     return BiasValues(by_row.to(table.dtype), size, stride)
 
 

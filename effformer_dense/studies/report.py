@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ..backbones.relpos import TABLE_MODES, resize_table
 from ..files import write_atomically, write_text
-from .evaluation import Contender, contenders, read_counts
+from .evaluation import Contender, contenders, place_of, read_counts
 from .resolution import ARMS, BASE_SIZE, Settings
 from .statistics import TASKS, Estimate, decide, estimate, resampled_miou
 
@@ -102,10 +102,10 @@ def _row(scores: Scores, contender: Contender, arm: str, size: Size) -> dict[str
     for task in TASKS:
         row[task] = asdict(estimate(scores.at(contender, arm, size, task)))
     for mode in _REFERENCES:
-        if contender.tuned and not _was_tuned(scores, mode):
+        reference = Contender(mode, None, contender.tuned)
+        if contender.tuned and not _was_tuned(scores, reference):
             continue
-        reference = scores.at(Contender(mode, None, contender.tuned), arm, size)
-        row[f'where - {mode}'] = asdict(estimate(scores.at(contender, arm, size) - reference))
+        row[f'where - {mode}'] = asdict(estimate(scores.at(contender, arm, size) - scores.at(reference, arm, size)))
     return row
 
 
@@ -123,14 +123,18 @@ def tuned_modes(scores: Scores) -> list[str]:
     return [*best_modes(scores), 'matrix', 'zero']
 
 
-def _was_tuned(scores: Scores, mode: str) -> bool:
-    return mode in tuned_modes(scores)
+def _was_tuned(scores: Scores, contender: Contender) -> bool:
+    seeds, size = range(scores.settings.tuned_seeds), scores.settings.tuned_size
+    return all(place_of(scores.folder, seed, contender, 'canvas', size).exists() for seed in seeds)
 
 
 def _tuned(scores: Scores) -> Iterable[dict[str, Any]]:
+    """Of the modes that all tuned nets have been tuned with so far."""
+    size = scores.settings.tuned_size
     for steps in scores.settings.tuned_steps:
         for mode in tuned_modes(scores):
-            yield _row(scores, Contender(mode, tuned=steps), 'canvas', scores.settings.tuned_size)
+            if _was_tuned(scores, Contender(mode, tuned=steps)):
+                yield _row(scores, Contender(mode, tuned=steps), 'canvas', size)
 
 
 def _decision(scores: Scores) -> Any:
@@ -161,7 +165,8 @@ def _tables(results: dict[str, Any]) -> Iterable[str]:
     for row in results['arms']:
         cells = (_show(row[key]) for key in ('where', 'where - matrix', 'where - bicubic'))
         yield f'| {row["arm"]} | {_name(row)} | {" | ".join(cells)} |'
-    yield from ('', '## After fine-tuning', '', '| steps | | *where* | *what* |', '|---|---|---|---|')
+    if results['tuned']:
+        yield from ('', '## After fine-tuning', '', '| steps | | *where* | *what* |', '|---|---|---|---|')
     for row in results['tuned']:
         yield f'| {row["tuned"]} | {row["mode"]} | {_show(row["where"])} | {_show(row["what"])} |'
     yield from (

@@ -58,6 +58,7 @@ def _run(settings: Settings, folder: Path, jobs: int) -> dict[str, Any]:
                 evaluations.append(executor.submit(evaluate_untuned, settings, folder, seed, contender))
         _wait(evaluations)
         scores = Scores(settings, folder)
+        write_report(scores)  # of most of it; fine-tuning takes as long again
         tuned = product(range(settings.tuned_seeds), tuned_modes(scores))
         _wait([executor.submit(evaluate_tuned, settings, folder, seed, mode) for seed, mode in tuned])
     return write_report(scores)

@@ -1,7 +1,7 @@
-"""How torch's threads on a CPU wait for each other, and how many there are: chosen before torch is imported.
+"""How torch's threads on a CPU wait for each other, and how many there are, of torch and of exported models.
 
-OpenMP reads its variables when it is loaded, so this needs the standard library only. The commands call
-:func:`share_cores` first thing; the package never does by itself, for it changes the whole process.
+OpenMP reads its variables when it is loaded, before torch is imported, so this needs the standard library only. The
+commands call :func:`share_cores` first thing; the package never does by itself, for it changes the whole process.
 """
 
 from __future__ import annotations
@@ -42,6 +42,19 @@ def available_cores(root: Path = Path('/')) -> int:
     """
     quotas = [math.ceil(quota) for quota in _quotas(root)]
     return max(1, min([_cores_by_affinity(), *quotas]))
+
+
+def granted_cores(root: Path = Path('/')) -> int | None:
+    """Cores that this process may use where they are fewer than the machine has, else None.
+
+    For what counts the machine's cores itself, and knows which threads share one, but not the limits of a process: ONNX
+    Runtime knows neither affinity nor quotas, OpenVINO no quotas.
+
+    Args:
+        root: of the file system, for tests.
+    """
+    cores = available_cores(root)
+    return cores if cores < (os.cpu_count() or 1) else None
 
 
 def _cores_by_affinity() -> int:

@@ -65,6 +65,17 @@ def test_commands_without_torch_say_which_extra_to_install(line: str) -> None:
     assert "has no torch: pip install 'effformer_dense[onedl]'" in done.stderr
 
 
+def test_scoring_without_rich_says_what_to_install() -> None:
+    """The extra `runtime` does not bring it."""
+    script = (
+        f'{WITHOUT_TORCH.replace("torch", "rich")}from effformer_dense.commands.cli import effdense; '
+        'sys.argv[1:] = ["eval-ade20k", "a", "b"]; effdense()'
+    )
+    done = _run(script)
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    assert 'has no rich: pip install rich' in done.stderr
+
+
 def test_mmengine_without_torch_is_left_alone() -> None:
     """MMEngine's configs work without torch; so do they beside this package."""
     imports = 'import importlib.util, effformer_dense, mmengine.config; '

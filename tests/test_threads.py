@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from effformer_dense import threads
-from effformer_dense.threads import available_cores, share_cores
+from effformer_dense.threads import available_cores, granted_cores, share_cores
 
 
 @pytest.fixture
@@ -54,6 +54,16 @@ def test_cores_by_quota(groups: str, files: dict[str, str], cores: int, tmp_path
 
 def test_systems_without_control_groups(tmp_path: Path, eight_cores: None) -> None:
     assert available_cores(tmp_path) == 8
+
+
+def test_grants_are_told_only_where_they_are_less_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eight_cores: None
+) -> None:
+    quota = _system(tmp_path / 'quota', '0::/\n', cpu_dot_max='300000 100000\n')
+    monkeypatch.setattr(threads.os, 'cpu_count', lambda: 8)
+    assert granted_cores(quota) == 3 and granted_cores(tmp_path / 'none') is None
+    monkeypatch.setattr(threads.os, 'cpu_count', lambda: 16)
+    assert granted_cores(tmp_path / 'none') == 8, 'by affinity'
 
 
 @pytest.mark.parametrize('name', ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'])

@@ -35,6 +35,13 @@ _MANY = ('--cfg-options', '--sizes', '--modes', '--first-class')
 #: Options whose empty value means something.
 _MAY_BE_EMPTY = ('--prefix',)
 
+_FRAMEWORKS = (
+    "pip install 'effformer_dense[onedl]', and see "
+    '"In your own config" in the README. Exported models (.onnx, .xml) run without.'
+)
+#: What the commands but for `infer MODEL` need beside the extra `runtime`, and how to get it.
+_INSTALLING = {'torch': _FRAMEWORKS, 'mmengine': _FRAMEWORKS, 'rich': 'pip install rich'}
+
 _STYLE = (
     tyro.conf.OmitArgPrefixes,
     tyro.conf.FlagCreatePairsOff,
@@ -75,13 +82,9 @@ def main(name: str, arguments: Sequence[str] | None = None) -> None:
             print(f'\nError: {message_of(error)}', file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        if error.name not in ('torch', 'mmengine'):
+        if error.name not in _INSTALLING:
             raise
-        print(
-            f"\nError: {sys.executable} has no {error.name}: pip install 'effformer_dense[onedl]', and see "
-            '"In your own config" in the README. Exported models (.onnx, .xml) run without.',
-            file=sys.stderr,
-        )
+        print(f'\nError: {sys.executable} has no {error.name}: {_INSTALLING[error.name]}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

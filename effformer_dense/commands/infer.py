@@ -71,7 +71,7 @@ def infer_file(inference: _FileOptions, threads: int | None = None, max_pixels: 
 
     Args:
         inference: what to run on, and what to write
-        threads: CPU threads, instead of one per core
+        threads: CPU threads, instead of one per core that affinity and control groups leave to the process
         max_pixels: largest picture that is read
     """
     from ..inference.run import find_source, run

@@ -51,6 +51,7 @@ def load_config(options: ConfigOptions) -> Config:
     cfg = _read(options.config)
     _check_top_level_keys(cfg)
     for key, value in _parse_overrides(options.cfg_options).items():
+        _open_clipping(cfg, key)
         _check_override(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
@@ -146,6 +147,18 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         if '=' not in override:
             raise UserError(f'--cfg-options takes KEY=VALUE; got {override!r}.')
     return parser.parse_args(['--cfg-options', *overrides]).cfg_options if overrides else {}
+
+
+def _open_clipping(cfg: Config, key: str) -> None:
+    """Let an override clip gradients where the config does not: it has None for it, or no word."""
+    first, *parts = key.split('.')
+    if first != 'optim_wrapper' or 'clip_grad' not in parts[:-1]:
+        return
+    node = cfg.get(first)
+    for part in parts[: parts.index('clip_grad')]:  # a name, where there are several optimizers
+        node = node.get(part) if isinstance(node, dict) else None
+    if isinstance(node, dict) and node.get('clip_grad') is None:
+        node['clip_grad'] = {}
 
 
 def _check_override(cfg: Config, key: str, value: Any) -> None:

@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from ..errors import UserError
 from .ahead import ahead
 from .outputs import Output, kinds_of_files
 from .predictor import Picture, Predictor
+from .progress import track
 
 #: Threads that decode.
 _THREADS = 2

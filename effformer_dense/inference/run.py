@@ -8,8 +8,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from ..data.finding import find_pictures
 from ..errors import UserError
 from ..files import check_output_dir, write_atomically
@@ -20,6 +18,7 @@ from .ids import ImageIds
 from .outputs import FORMATS, Output, outputs_of
 from .pictures import check_not_overwritten, file_name, named, predict_pictures, usable
 from .predictor import Picture, Predictor
+from .progress import track
 from .video import Frame, Video, VideoWriter, as_video, check_video, frames_of
 
 Source = list[Path] | Video

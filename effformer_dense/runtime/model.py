@@ -44,7 +44,7 @@ def load(path: str | Path, threads: int | None = None, task: str | None = None) 
 
     Args:
         path: an ONNX file (``.onnx``) or one of OpenVINO (``.xml``, with the ``.bin`` beside it).
-        threads: that it computes with; None for one per core.
+        threads: that it computes with; None for one per core that this process may use.
         task: that it must be of: 'detection', 'segmentation' or 'features'.
 
     Raises:

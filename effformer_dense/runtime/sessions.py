@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingFileError, MissingPackageError, UserError, choice_error
+from ..threads import granted_cores
 from .metadata import KEY, Metadata, from_json
 
 Arrays = Mapping[str, np.ndarray]
@@ -37,7 +38,8 @@ def open_session(path: Path, threads: int | None) -> Session:
 
     Args:
         path: ``.onnx`` or ``.xml``; the latter's weights are beside it, in a file with the suffix ``.bin``.
-        threads: of a run; None leaves it to the runtime, which takes a thread per core.
+        threads: of a run; None for as many as this process may use cores (:func:`.threads.granted_cores`), and where
+            it may use all, what the runtime takes by itself: one per core.
 
     Raises:
         UserError: no such file or suffix, a runtime that is not installed, a file that it cannot read, or one that
@@ -50,7 +52,7 @@ def open_session(path: Path, threads: int | None) -> Session:
         raise MissingFileError(f'{path} does not exist.' if not path.exists() else f'{path} is no file.')
     if threads is not None and threads < 1:
         raise UserError(f'threads={threads} is not 1 or more.')
-    return openers[path.suffix.lower()](path, threads)
+    return openers[path.suffix.lower()](path, threads or granted_cores())
 
 
 def _open_onnx(path: Path, threads: int | None) -> Session:

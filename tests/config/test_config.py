@@ -117,6 +117,19 @@ def test_overrides_change_values_lists_and_new_arguments() -> None:
     assert cfg.val_dataloader.dataset.pipeline[0].imdecode_backend == 'pillow'
 
 
+@pytest.mark.parametrize('clip', ['clip_grad=None', 'clip_grad=dict(max_norm=3)', ''])
+def test_gradients_are_clipped_also_where_the_config_has_no_word_of_it(tmp_path: Path, clip: str) -> None:
+    path = tmp_path / 'config.py'
+    path.write_text(f"optim_wrapper = dict(optimizer=dict(type='SGD'), {clip})")
+    cfg = load_config(ConfigOptions(path, cfg_options=['optim_wrapper.clip_grad.max_norm=5']))
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=5)
+    path.write_text(f'optim_wrapper = dict(head=dict(optimizer=dict(), {clip}))')
+    cfg = load_config(ConfigOptions(path, cfg_options=['optim_wrapper.head.clip_grad.max_norm=5']))
+    assert cfg.optim_wrapper.head.clip_grad == dict(max_norm=5)
+    with pytest.raises(ValueError, match="'heed'"):
+        load_config(ConfigOptions(path, cfg_options=['optim_wrapper.heed.clip_grad.max_norm=5']))
+
+
 @pytest.mark.parametrize(
     ('override', 'message'),
     [

@@ -13,6 +13,7 @@ import torch
 from mmengine.registry import MODELS
 from PIL import Image
 
+from effformer_dense.commands import cli
 from effformer_dense.engine import export as export_module
 from effformer_dense.engine.export import export
 from effformer_dense.engine.infer import infer
@@ -121,6 +122,17 @@ def test_a_backbone_alone_of_one_size(home: Path, options: ConfigOptions, tmp_pa
     assert [feature.shape[1:] for feature in found.stages] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert [entry['size'] for entry in model.metadata.proof] == [[64, 96]] * 3
     assert json.loads(model.metadata.to_json())['task'] == 'features'
+
+
+@pytest.mark.minutes
+def test_the_command_for_executorch(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is typed; the file is run by ExecuTorch's own runtime before it is there."""
+    pytest.importorskip('executorch')
+    line = f'--cfg-options {SMALL[0]} --format executorch --size 64 96 --part backbone --out {tmp_path / "net.pte"}'
+    cli.main('export', [str(home / 'semfpn_tiny.py'), str(home / 'epoch_1.pth'), *line.split()])
+    assert (tmp_path / 'net.pte').stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert printed.count('at 96 x 64 px: stage1 worst') == 3 and f'Written: {tmp_path / "net.pte"}' in printed
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from effformer_dense.errors import MissingPackageError, UserError
 from effformer_dense.results import Detections, Features, Segmentation
-from effformer_dense.runtime import load
+from effformer_dense.runtime import load, sessions
 from effformer_dense.runtime.metadata import KEY, Metadata
 from tests.helpers import PROJECT_ROOT
 
@@ -124,6 +124,33 @@ def test_paths_images_and_arrays_are_the_same(tmp_path: Path, picture: np.ndarra
     Image.fromarray(picture).save(tmp_path / 'a.png')
     for given in (tmp_path / 'a.png', str(tmp_path / 'a.png'), Image.fromarray(picture), picture):
         assert np.array_equal(model(given).stages[0], picture.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(('asked', 'granted', 'taken'), [(None, 3, 3), (None, None, 0), (5, 3, 5)])
+def test_threads_are_those_of_the_user_or_of_the_process(
+    asked: int | None, granted: int | None, taken: int, tmp_path: Path, convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as a quota lets run at once; 0 and nothing leave it to the runtime."""
+    seen = []
+    if convert is to_openvino:
+        import openvino
+
+        def compile_model(core, model, device, properties, original=openvino.Core.compile_model):
+            seen.append(properties.get('INFERENCE_NUM_THREADS', 0))
+            return original(core, model, device, properties)
+
+        monkeypatch.setattr(openvino.Core, 'compile_model', compile_model)
+    else:
+        import onnxruntime
+
+        def session(path, options, original=onnxruntime.InferenceSession, **kwargs):
+            seen.append(options.intra_op_num_threads)
+            return original(path, options, **kwargs)
+
+        monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
+    monkeypatch.setattr(sessions, 'granted_cores', lambda: granted)
+    load(convert(detector(tmp_path / 'm.onnx')), threads=asked)
+    assert seen == [taken]
 
 
 def test_what_is_refused(tmp_path: Path, picture: np.ndarray) -> None:

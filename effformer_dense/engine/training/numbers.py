@@ -72,7 +72,8 @@ class NumberGuard(Hook):
         if bad:
             raise UserError(
                 f'No checkpoint was written at iteration {runner.iter + 1}: {some_of(bad, 5)} '
-                f'{"is" if len(bad) == 1 else "are"} not finite, though losses and gradients were. {self._way_out()}'
+                f'{"is" if len(bad) == 1 else "are"} not finite, though losses and gradients were. '
+                f'{self._way_out(runner.optim_wrapper)}'
             )
         checkpoint.setdefault(ENTRY, {}).update(skipped=self.skipped)
 
@@ -135,7 +136,7 @@ class NumberGuard(Hook):
             self._runner.logger.warning(f'Step {self.skipped} of at most {self.most_skipped} left out, {where}: {text}')
             return
         more = f', after {self.skipped} steps that were left out' if self.skipped else ''
-        raise UserError(f'Stopped at {where}{more}, before it changed the weights: {text} {self._way_out()}')
+        raise UserError(f'Stopped at {where}{more}, before it changed the weights: {text} {self._way_out(wrapper)}')
 
     def _told(self, what: str) -> str:
         values = ', '.join(f'{name} {float(value):.4g}' for name, value in self._losses.items())
@@ -143,7 +144,7 @@ class NumberGuard(Hook):
         of = f' Files: {some_of(files, 16)}.' if files else ''
         return f'{what} is not finite ({values}).{of}'
 
-    def _way_out(self) -> str:
+    def _way_out(self, wrapper: OptimWrapper | OptimWrapperDict) -> str:
         try:
             last = find_checkpoint(Path(self._runner.work_dir))
         except UserError:
@@ -151,11 +152,28 @@ class NumberGuard(Hook):
         else:
             there, start = f'The last good checkpoint is {last}.', 'go on with --resume'
             weights = f', from its weights (--cfg-options load_from={last})'
+        place = _place_of(wrapper, self._runner.optim_wrapper)
+        clipping = _tighter_clipping(single_wrappers(wrapper)[0], place)
         return (
             f'\n{there} What helps: a look at these files and their annotations, or '
-            f'optim_wrapper.clip_grad.max_norm=10; then {start}. Or another run{weights} with a lower '
-            'optim_wrapper.optimizer.lr or a longer warm-up. --skip-bad-steps N leaves out up to N such steps.'
+            f'--cfg-options {clipping}; then {start}. Or another run{weights} with a lower {place}.optimizer.lr or a '
+            'longer warm-up. --skip-bad-steps N leaves out up to N such steps.'
         )
+
+
+def _place_of(wrapper: OptimWrapper | OptimWrapperDict, whole: OptimWrapper | OptimWrapperDict) -> str:
+    """Where a config has it; of several, the first where nobody knows which."""
+    if not isinstance(whole, OptimWrapperDict):
+        return 'optim_wrapper'
+    names = [name for name, single in whole.items() if wrapper in (single, whole)]
+    return f'optim_wrapper.{names[0]}'
+
+
+def _tighter_clipping(wrapper: OptimWrapper, place: str) -> str:
+    """An override that clips gradients, or a tenth of what they are clipped to now."""
+    now = wrapper.clip_grad_kwargs or {}
+    name = 'clip_value' if 'clip_value' in now else 'max_norm'
+    return f'{place}.clip_grad.{name}={now[name] / 10 if name in now else 10:g}'
 
 
 def _clip_finite(parameters: Any, **kwargs: Any) -> Tensor:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from torch import nn
 
+from effformer_dense.config.load import load_config
+from effformer_dense.engine.training.numbers import NumberGuard
 from effformer_dense.errors import UserError
-from effformer_dense.options import TrainOptions
+from effformer_dense.options import ConfigOptions, TrainOptions
 
 from .noisy import differing, saved, toy_runner
 
@@ -32,6 +37,42 @@ def test_run_stops_before_the_weights_change(tmp_path: Path, wrong: str, clip: d
     before = torch.load(tmp_path / 'iter_5.pth', weights_only=False)['state_dict']
     learned = dict(runner.model.named_parameters())
     assert differing({name: before[name] for name in learned}, learned) == []
+
+
+@pytest.mark.parametrize(
+    ('clip', 'then'),
+    [
+        ('clip_grad=None', dict(max_norm=10)),
+        ('', dict(max_norm=10)),
+        ('clip_grad=dict(max_norm=10.0)', dict(max_norm=1)),
+        ("clip_grad=dict(type='value', clip_value=0.5)", dict(clip_value=0.05)),
+    ],
+)
+def test_advice_can_be_followed_whatever_the_config_clips(tmp_path: Path, clip: str, then: dict):
+    """The override of the message clips more than before."""
+    config = tmp_path / 'config.py'
+    optimizer = "optimizer=dict(type='AdamW', lr=0.01)"
+    config.write_text(
+        f"model = dict(type='ToyModel')\noptim_wrapper = dict(type='OptimWrapper', {optimizer}, {clip})\n"
+    )
+    before = load_config(ConfigOptions(config)).optim_wrapper.get('clip_grad')
+    runner = toy_runner(tmp_path, model=dict(spoil={5: 'loss'}), clip_grad=before and dict(before))
+    with pytest.raises(UserError) as error:
+        runner.train()
+    override = re.search(r'or --cfg-options (\S+);', str(error.value))[1]
+    cfg = load_config(ConfigOptions(config, cfg_options=[override]))
+    wrapper = build_optim_wrapper(runner.model, cfg.optim_wrapper)
+    assert wrapper.clip_grad_kwargs == then
+
+
+def test_advice_names_the_optimizer_of_several(tmp_path: Path):
+    runner = toy_runner(tmp_path, model=dict(spoil={5: 'loss'}))
+    single = runner.build_optim_wrapper(runner.optim_wrapper)
+    both = OptimWrapperDict(other=OptimWrapper(single.optimizer, clip_grad=dict(CLIP)), mine=single)
+    guard = NumberGuard()
+    guard._runner = SimpleNamespace(work_dir=tmp_path, optim_wrapper=both)
+    assert '--cfg-options optim_wrapper.mine.clip_grad.max_norm=10;' in guard._way_out(single)
+    assert '--cfg-options optim_wrapper.other.clip_grad.max_norm=1;' in guard._way_out(both)
 
 
 @pytest.mark.parametrize('wrong', ['loss', 'gradients', 'inputs'])

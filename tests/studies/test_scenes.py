@@ -65,7 +65,16 @@ def test_portrait_is_landscape_transposed_and_zoom_has_the_height_of_training() 
     assert np.array_equal(portrait.labels.T, landscape.labels)
     assert np.array_equal(portrait.image.transpose(1, 0, 2), landscape.image)
     small, large = (held_out_scene(2, 'zoom', size) for size in [(224, 224), (448, 448)])
-    assert np.array_equal(large.labels[1::2, 1::2], small.labels)
+    assert np.array_equal(large.labels[32::64, 32::64], small.labels[16::32, 16::32])
+
+
+@pytest.mark.parametrize('size', [(224, 224), (448, 448), (800, 1344)])
+def test_things_have_sizes_of_training_in_every_scene(size: tuple[int, int]) -> None:
+    for arm in ('canvas', 'zoom'):
+        labels = held_out_scene(3, arm, size).labels
+        middles = labels[16::32, 16::32] if arm == 'canvas' else labels
+        widest = max(len(run) for row in (labels > 0) for run in ''.join('.#'[on] for on in row).split('.'))
+        assert middles.any() and widest <= 2 * 28  # two plates may touch
 
 
 def test_missing_digits_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

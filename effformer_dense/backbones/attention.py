@@ -6,6 +6,8 @@ value width.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -148,6 +150,10 @@ class MapAttention(nn.Module):
     the halved grid, and the result is upsampled back. Sides may be odd: the halved grid has ``ceil(side / 2)`` cells,
     and what upsampling adds past the edge is cut off, so that cells keep the places they have on even sides.
 
+    The second talking head adds a bias to all weights of a head, after the softmax: their sum, which was 1, grows with
+    the number of keys, and so do the features. ``talking_bias='mean'`` has it as large everywhere as on the grid of
+    the bias table: the sum of all values gives way to their mean, times the cells of that grid.
+
     Args:
         channels: width of the map.
         norm_cfg: see :func:`layers.build_norm`.
@@ -169,6 +175,7 @@ class MapAttention(nn.Module):
         super().__init__()
         self.num_heads, self.stride, self.chunk = num_heads, stride, options.chunk
         self.score_scale = ScoreScale.of(key_dim, options)
+        self.base_tokens = options.bias_grid**2 if options.talking_bias == 'mean' else None
         width = num_heads * value_dim
         self.stride_conv = (
             ConvNorm(channels, channels, norm_cfg, kernel_size=3, stride=stride, groups=channels)
@@ -198,7 +205,7 @@ class MapAttention(nn.Module):
         bias = self.bias(h, w, mix=self.talking_head1)
         mixed = attend(Operands.with_bias(q, k, v, bias, factor, mixes, self.chunk))  # (B, h, w, n, e)
         # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
-        total = v.sum(dim=(1, 2), keepdim=True, dtype=torch.promote_types(v.dtype, torch.float32))  # (B, 1, 1, n, e)
+        total = self._total(v)  # (B, 1, 1, n, e)
         assert self.talking_head2.bias is not None
         everywhere = self.talking_head2.bias[:, None] * total
         out = _join_heads(mixed + everywhere.to(mixed.dtype)) + self.v_local(values)
@@ -210,6 +217,11 @@ class MapAttention(nn.Module):
                 out = out.clone(memory_format=torch.contiguous_format)
         out = activate(out, self.activation)
         return self.proj(out) if scale is None else self.proj(out, scale)
+
+    def _total(self, v: Tensor) -> Tensor:
+        """What each head's bias is multiplied by: from (B, h, w, n, e), in single precision at least."""
+        over: dict[str, Any] = dict(dim=(1, 2), keepdim=True, dtype=torch.promote_types(v.dtype, torch.float32))
+        return v.sum(**over) if self.base_tokens is None else v.mean(**over) * self.base_tokens
 
 
 class LocalGlobalQuery(nn.Module):

@@ -62,6 +62,8 @@ class DenseBackbone(BaseModule):
         attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
             (:func:`.chunked.queries_per_chunk`). Changes time and memory, not results.
         attention_scale: None, or ``'log_tokens'`` for scores that grow with the number of tokens (:mod:`.scale`).
+        talking_bias: of V2; ``'sum'``, as published, or ``'mean'`` for features that do not grow with the number of
+            tokens (:class:`.attention.MapAttention`).
         out_norm: GroupNorm with one group on every output; None: as in the published dense models (V1 has it, V2 not).
         init_cfg: MMEngine's initialisation config, for example
             ``dict(type='Pretrained', checkpoint='timm://efficientformerv2_s0.snap_dist_in1k')``.
@@ -99,6 +101,7 @@ class DenseBackbone(BaseModule):
         with_cp: bool = False,
         attention_chunk: int | None = None,
         attention_scale: str | None = None,
+        talking_bias: str = 'sum',
         out_norm: bool | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -111,7 +114,11 @@ class DenseBackbone(BaseModule):
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
         self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
         self.bias_grid, self.bias_resize = bias_grid, bias_resize
-        self.attention_options = AttentionOptions(bias_grid, bias_resize, attention_chunk, attention_scale)
+        self.attention_options = AttentionOptions(
+            bias_grid, bias_resize, attention_chunk, attention_scale, talking_bias
+        )
+        if talking_bias != 'sum' and variant.generation == 1:
+            raise UserError(f'talking_bias={talking_bias!r} is for V2: V1 has no talking heads. Leave it out.')
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
         self.norm_cfg = dict(norm_cfg or {'type': 'BN'})
         self.stem = Stem(variant.widths[0], self.norm_cfg, self.stem_activation)

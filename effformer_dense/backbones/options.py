@@ -8,6 +8,7 @@ from ..errors import UserError, choice_error
 from .relpos import RESIZE_MODES
 
 ATTENTION_SCALES = (None, 'log_tokens')
+TALKING_BIASES = ('sum', 'mean')
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class AttentionOptions:
         bias_resize: how the table reaches the grid at hand, one of :data:`.relpos.RESIZE_MODES`.
         chunk: queries computed at once; None: chosen from the sizes, see :func:`.chunked.queries_per_chunk`.
         attention_scale: how scores follow the number of keys, one of :data:`ATTENTION_SCALES`; see :mod:`.scale`.
+        talking_bias: how the second talking head's bias follows the number of keys, one of :data:`TALKING_BIASES`; see
+            :class:`.attention.MapAttention`.
 
     Raises:
         UserError: a value outside its choices, named as the backbone's argument is.
@@ -28,6 +31,7 @@ class AttentionOptions:
     bias_resize: str = 'bicubic'
     chunk: int | None = None
     attention_scale: str | None = None
+    talking_bias: str = 'sum'
 
     def __post_init__(self) -> None:
         if not isinstance(self.bias_grid, int) or self.bias_grid < 1:
@@ -40,6 +44,8 @@ class AttentionOptions:
             )
         if self.attention_scale not in ATTENTION_SCALES:
             raise choice_error('attention_scale', self.attention_scale, ATTENTION_SCALES)
+        if self.talking_bias not in TALKING_BIASES:
+            raise choice_error('talking_bias', self.talking_bias, TALKING_BIASES)
         if self.attention_scale is not None and self.bias_grid == 1:
             raise UserError(
                 f'attention_scale={self.attention_scale!r} compares with the cells of the bias grid, which must be '

@@ -19,22 +19,38 @@ from .training import build_net, fine_tune, logits, to_tensors, trained
 
 @dataclass(frozen=True)
 class Contender:
-    """What is compared: a mode, a scale, and the steps of fine-tuning that it had."""
+    """What is compared.
+
+    Attributes:
+        mode: of ``bias_resize``.
+        scale: ``attention_scale``.
+        tuned: steps of fine-tuning that it had.
+        talking: ``talking_bias``.
+    """
 
     mode: str
     scale: str | None = None
     tuned: int = 0
+    talking: str = 'sum'
 
     @property
     def name(self) -> str:
-        parts = (self.mode, self.scale, f'tuned_{self.tuned}' if self.tuned else None)
+        talking = None if self.talking == 'sum' else self.talking
+        parts = (self.mode, self.scale, talking, f'tuned_{self.tuned}' if self.tuned else None)
         return '+'.join(part for part in parts if part)
 
 
 def contenders(settings: Settings) -> list[Contender]:
-    """Those that are not tuned. Without a bias to resize, only one scale is of interest."""
-    pairs = ((mode, scale) for mode in settings.modes for scale in SCALES)
-    return [Contender(mode, scale) for mode, scale in pairs if scale is None or mode != 'zero']
+    """Those that are not tuned: each mode as published, and with one other choice.
+
+    Without a bias to resize, only one scale is of interest.
+    """
+    found = []
+    for mode in settings.modes:
+        scales = SCALES if mode != 'zero' else (None,)
+        found += [Contender(mode, scale) for scale in scales]
+        found.append(Contender(mode, talking='mean'))
+    return found
 
 
 def place_of(folder: Path, seed: int, contender: Contender, arm: str, size: tuple[int, int]) -> Path:
@@ -51,7 +67,7 @@ def evaluate_untuned(settings: Settings, folder: Path, seed: int, contender: Con
     cases = [(arm, size, place_of(folder, seed, contender, arm, size)) for arm in ARMS for size in settings.sizes]
     if all(place.exists() for _, _, place in cases):
         return
-    net = build_net(settings, contender.mode, contender.scale)
+    net = build_net(settings, contender.mode, contender.scale, contender.talking)
     net.load_state_dict(trained(settings, seed, folder / f'seed_{seed}'))
     for arm, size, place in cases:
         score(settings, net, place, arm, size)

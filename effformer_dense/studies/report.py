@@ -145,7 +145,8 @@ def _decision(scores: Scores) -> Any:
 
     to_default = {mode: difference(Contender(mode), Contender(DEFAULT)) for mode in modes}
     of_scale = {mode: difference(Contender(mode, 'log_tokens'), Contender(mode)) for mode in [DEFAULT, *modes]}
-    return decide(to_default, of_scale, DEFAULT)
+    of_mean = {mode: difference(Contender(mode, talking='mean'), Contender(mode)) for mode in [DEFAULT, *modes]}
+    return decide(to_default, of_scale, of_mean, DEFAULT)
 
 
 def _tables(results: dict[str, Any]) -> Iterable[str]:
@@ -171,7 +172,8 @@ def _tables(results: dict[str, Any]) -> Iterable[str]:
         yield f'| {row["tuned"]} | {row["mode"]} | {_show(row["where"])} | {_show(row["what"])} |'
     yield from (
         '',
-        f'Decision: {results["decision"]["mode"]}, {results["decision"]["scale"]}. {results["decision"]["reason"]}',
+        f'Decision: {results["decision"]["mode"]}, {results["decision"]["scale"]}, {results["decision"]["talking"]}. '
+        f'{results["decision"]["reason"]}',
     )
 
 
@@ -187,7 +189,7 @@ def _by_size(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return Contender(row['mode'], row['scale']).name
+    return Contender(row['mode'], row['scale'], talking=row['talking']).name
 
 
 def _show(found: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,18 +84,23 @@ class Decision:
     Attributes:
         mode: the default.
         scale: the default.
+        talking: what our configs for larger pictures should name.
         reason: in a sentence.
         verdicts: ``'mode arm'`` to 1 (wins), -1 (loses) or 0.
     """
 
     mode: str
     scale: str | None
+    talking: str
     reason: str
     verdicts: dict[str, int]
 
 
 def decide(
-    to_default: Mapping[str, Mapping[str, Estimate]], of_scale: Mapping[str, Mapping[str, Estimate]], default: str
+    to_default: Mapping[str, Mapping[str, Estimate]],
+    of_scale: Mapping[str, Mapping[str, Estimate]],
+    of_mean: Mapping[str, Mapping[str, Estimate]],
+    default: str,
 ) -> Decision:
     """The rule of :mod:`.resolution`.
 
@@ -103,6 +108,7 @@ def decide(
         to_default: mode to arm to the difference to the default of today; without the default itself, and without what
             can be no default.
         of_scale: mode, the default included, to arm to the difference of ``log_tokens`` to None.
+        of_mean: likewise, ``talking_bias='mean'`` to ``'sum'``.
         default: of today.
     """
     verdicts = {f'{mode} {arm}': found.verdict for mode, arms in to_default.items() for arm, found in arms.items()}
@@ -115,6 +121,11 @@ def decide(
         reason = f'Use decides: {", ".join(mixed)} win one arm and lose the other.'
     else:
         reason = 'No contender wins an arm without losing the other.'
-    signs = [found.verdict for found in of_scale[mode].values()]
-    scale = 'log_tokens' if max(signs) > 0 and min(signs) >= 0 else None
-    return Decision(mode, scale, reason, verdicts)
+    scale = 'log_tokens' if _helps(of_scale[mode].values()) else None
+    return Decision(mode, scale, 'mean' if _helps(of_mean[mode].values()) else 'sum', reason, verdicts)
+
+
+def _helps(differences: Iterable[Estimate]) -> bool:
+    """Whether one arm is won and none is lost."""
+    verdicts = [difference.verdict for difference in differences]
+    return max(verdicts) > 0 and min(verdicts) >= 0

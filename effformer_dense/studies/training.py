@@ -32,7 +32,9 @@ _WARM_UP = 0.1  # of the steps
 _SAVED_EVERY = 50  # steps
 
 
-def build_net(settings: Settings, bias_resize: str = 'bicubic', attention_scale: str | None = None) -> nn.Module:
+def build_net(
+    settings: Settings, bias_resize: str = 'bicubic', attention_scale: str | None = None, talking_bias: str = 'sum'
+) -> nn.Module:
     """Semantic FPN on EfficientFormerV2 S0, with weights that were not trained."""
     from mmseg.registry import MODELS
 
@@ -40,7 +42,7 @@ def build_net(settings: Settings, bias_resize: str = 'bicubic', attention_scale:
 
     model = Config.fromfile(CONFIGS / '_base_' / 'semantic_fpn_small.py').model
     model.data_preprocessor = None
-    model.backbone.update(bias_resize=bias_resize, attention_scale=attention_scale)
+    model.backbone.update(bias_resize=bias_resize, attention_scale=attention_scale, talking_bias=talking_bias)
     model.neck.out_channels = model.decode_head.channels = settings.channels
     model.decode_head.in_channels = [settings.channels] * 4
     model.decode_head.num_classes = NUM_CLASSES

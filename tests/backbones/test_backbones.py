@@ -209,6 +209,7 @@ def test_constant_init_of_layer_scale(tiny: Variant) -> None:
         (dict(arch='s0', bias_resize='nearest'), 'bicubic, bilinear, clamp, geometric, log, zero, matrix'),
         (dict(arch='s0', attention_scale='log_token'), "None, log_tokens; got 'log_token'. Did you mean 'log_tokens'"),
         (dict(arch='s0', attention_scale='log_tokens', bias_grid=1), 'set bias_grid to the grid of the training'),
+        (dict(arch='s0', talking_bias='average'), "sum, mean; got 'average'"),
         (dict(arch='s0', bias_grid=0), 'bias_grid must be a positive'),
         (dict(arch='s0', out_indices=(3, 1)), 'increasing'),
         (dict(arch='s0', out_indices=()), 'increasing'),

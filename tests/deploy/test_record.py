@@ -51,8 +51,9 @@ def test_one_program_serves_every_size(tiny: Variant, mode: str, fused: bool) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize('fused', [False, True], ids=['plain', 'fused'])
-def test_scale_of_scores_follows_the_size(tiny: Variant, fused: bool) -> None:
-    graph = _graph(tiny, fused, attention_scale='log_tokens', bias_grid=5)
+def test_what_depends_on_the_number_of_tokens_follows_the_size(tiny: Variant, fused: bool) -> None:
+    of_v2 = dict(talking_bias='mean') if tiny.generation == 2 else {}
+    graph = _graph(tiny, fused, attention_scale='log_tokens', bias_grid=5, **of_v2)
     program = record(graph, {'image': picture(*EXAMPLE_SIZE)})
     for size in SIZES:
         assert largest_deviation(_call(program), graph, size) < 1e-5, size

@@ -33,7 +33,7 @@ def test_from_data_to_tables_and_on_after_an_interruption(tmp_path: Path) -> Non
     results = run(TINY, folder)
     assert results == json.loads(json.dumps(results)) or (folder / 'results.json').stat().st_size > 0
     assert {path.name for path in folder.iterdir()} >= {'results.json', 'tables.md', 'accuracy.png', 'tables.png'}
-    assert len(results['main']) == 2 * 2 * (2 * 3 + 1)  # arms, sizes; three modes at two scales, and zero
+    assert len(results['main']) == 2 * 2 * (3 * 3 + 2)  # arms, sizes; three modes in three ways, and zero in two
     base = [row['where'] for row in results['main'] if row['size'] == [224, 224] and row['arm'] == 'canvas']
     assert base[0] == base[1] == base[2]  # at home, modes and scales are the same
     # Again: nothing is trained, and what was lost is evaluated with the same result.

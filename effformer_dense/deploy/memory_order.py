@@ -27,13 +27,22 @@ def reads_any_order(model: nn.Module) -> bool:
 
 
 def use_channels_last(model: nn.Module) -> None:
-    """Let a neck compute, and hand out, channels-last maps if whoever gets them takes them."""
-    if reads_any_order(model):
-        neck: Any = model.neck
-        neck.forward = MethodType(_on_channels_last, neck)
+    """Let a neck compute, and hand out, channels-last maps if whoever gets them takes them; and mask heads, too."""
+    if not reads_any_order(model):
+        return
+    networks: list[Any] = [model.neck]
+    mask_head = getattr(getattr(model, 'roi_head', None), 'mask_head', None)
+    if type(mask_head).__name__ == 'FCNMaskHead':
+        networks.append(mask_head)
+    for network in networks:
+        network.forward = MethodType(_on_channels_last, network)
 
 
-def _on_channels_last(self: nn.Module, maps: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> Any:
+def _on_channels_last(self: nn.Module, maps: Tensor | tuple[Tensor, ...], *args: Any, **kwargs: Any) -> Any:
     if not is_recording():
-        maps = tuple(one.contiguous(memory_format=torch.channels_last) for one in maps)
+        maps = _channels_last(maps) if isinstance(maps, Tensor) else tuple(map(_channels_last, maps))
     return type(self).forward(self, maps, *args, **kwargs)
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    return maps.contiguous(memory_format=torch.channels_last)

@@ -24,3 +24,17 @@ def test_the_same_detections(kind: str, build_detector: Callable, monkeypatch: p
     torch.testing.assert_close(found.scores, wanted.scores, rtol=0, atol=1e-4)
     if kind == 'mask':
         assert (wanted.masks != found.masks).float().mean() < 1e-3
+
+
+def test_maps_of_mask_r_cnn_are_channels_last_between_its_networks(build_detector: Callable) -> None:
+    model = build_detector('mask')
+    for one, is_so in ((model, False), (fuse(model), True)):
+        seen: list[bool] = []
+        for network in (one.neck.fpn_convs[0], one.roi_head.mask_head.conv_logits):
+            network.register_forward_hook(
+                lambda module, inputs, output, seen=seen: seen.append(
+                    output.is_contiguous(memory_format=torch.channels_last)
+                )
+            )
+        assert len(predicted(one, picture(160, 224))) > 5
+        assert seen == [is_so, is_so]

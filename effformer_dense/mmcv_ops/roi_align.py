@@ -47,7 +47,8 @@ def roi_align_forward(
     features, regions = computable(input, rois)
     _check_regions(regions, aligned)
     size = aligned_height, aligned_width
-    if _sums_are_faster(features, len(regions) * aligned_height * aligned_width):
+    # Training rounds as with mmcv's own op, to the bit.
+    if not input.requires_grad and _sums_are_faster(features, len(regions) * aligned_height * aligned_width):
         output.copy_(region_averages(features, regions, spatial_scale, size, sampling_ratio, aligned))
         return
     output.copy_(torch.ops.torchvision.roi_align(features, regions, spatial_scale, *size, sampling_ratio, aligned))

@@ -158,3 +158,14 @@ def test_a_long_region_makes_no_work_for_the_others(monkeypatch: pytest.MonkeyPa
     alone = sum(read)
     region_averages(features, torch.cat([short, long]), 1.0, (7, 7), 0, True)
     assert len(read) == 4 and sum(read) - alone < 1.1 * alone
+
+
+def test_training_rounds_as_torchvision() -> None:
+    """A training is the same with mmcv's compiled ops, to the bit."""
+    features, regions = torch.randn(1, 64, 20, 30), make_regions(6, 20, 30, 8)
+    regions[:, 0] = 0
+    expected = torch.ops.torchvision.roi_align(features, regions, 0.125, 7, 7, 0, True)
+    assert torch.equal(roi_align(features.clone().requires_grad_(), regions, (7, 7), 0.125), expected)
+    inferred = roi_align(features, regions, (7, 7), 0.125)
+    assert not torch.equal(inferred, expected)
+    torch.testing.assert_close(inferred, expected, rtol=0, atol=3e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -147,7 +148,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (H, W) or (H, W, 3) uint8 as PNG."""
-    write_atomically(path, lambda scratch: Image.fromarray(image).save(scratch))
+    # Looking for repetitions further away than the last byte takes five times as long, and saves 3% of a photograph.
+    write_atomically(path, lambda scratch: Image.fromarray(image).save(scratch, compress_type=zlib.Z_RLE))
 
 
 def names_below(folder: Path, suffix: str) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from effformer_dense.files import write_together
+from effformer_dense.files import write_png, write_together
 
 
 def _model(text: str, path: Path) -> None:
@@ -14,6 +16,15 @@ def _model(text: str, path: Path) -> None:
     path.mkdir()
     (path / 'graph').write_text(text)
     path.with_suffix('.bin').write_text(f'{text} weights')
+
+
+def test_pngs_hold_every_pixel_and_are_compressed(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for shape in ((40, 50), (40, 50, 3)):
+        image = np.repeat(rng.integers(0, 256, shape, dtype=np.uint8), 8, axis=1)
+        write_png(tmp_path / 'image.png', image)
+        assert np.array_equal(np.asarray(Image.open(tmp_path / 'image.png')), image)
+        assert (tmp_path / 'image.png').stat().st_size < image.nbytes / 2
 
 
 def test_all_parts_appear(tmp_path: Path):

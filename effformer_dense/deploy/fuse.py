@@ -9,8 +9,10 @@ from torch import nn
 
 from ..backbones.base import DenseBackbone
 from ..errors import UserError
+from .memory_order import use_channels_last
 from .onednn import use_onednn
 from .precision import check_precision, compute_in_bf16
+from .winograd import use_winograd
 
 
 def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
@@ -18,7 +20,8 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
 
     In every EfficientFormer backbone of ``model``, batch norms and layer scales go into the convolutions before them;
     on a CPU, MLPs are computed in tiles, and convolutions with their activations are one operation of oneDNN.
-    Elsewhere (necks, heads) batch norms are folded by mmcv. The copy is in evaluation mode, can be compiled and
+    Elsewhere (necks, heads) batch norms are folded by mmcv, and on a CPU wide 3 x 3 convolutions are computed by
+    Winograd's algorithm. The copy is in evaluation mode, can be compiled and
     exported, and is not for training: load weights and move to the device first, then fuse.
 
     A block takes part by a method ``fused()``, which returns what stands for it in inference.
@@ -52,6 +55,9 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
         fused = fuse_conv_bn(fused)
     if precision == 'bf16':
         compute_in_bf16(fused)
+    elif next(backbones[0].parameters()).device.type == 'cpu':
+        use_winograd(fused)
+        use_channels_last(fused)
     return fused
 
 

@@ -67,10 +67,13 @@ class OneDnnConv(FoldedConv):
             return weight
         key = weight.data_ptr(), weight._version
         if self._packed is None or self._packed[0] != key:
-            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(x.shape))
+            packed = self._reordered(weight, x)
             # The weights are held as well, so that no others come to lie at their address.
             self._packed = key, weight.detach(), packed
         return self._packed[2]
+
+    def _reordered(self, weight: Tensor, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(x.shape))
 
     def _apply(self, *args, **kwargs) -> OneDnnConv:
         self._packed = None

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..backbones.base import DenseBackbone
 from ..backbones.folding import FoldedConv, FoldedLinear
 from ..errors import UserError, choice_error
+from .memory_order import reads_any_order
 from .onednn import OneDnnConv, OneDnnLinear, onednn_takes_bf16
 
 PRECISIONS = ('fp32', 'bf16')
@@ -94,7 +95,8 @@ def compute_in_bf16(model: nn.Module) -> None:
                 module.to(torch.bfloat16)
             if module is not part and next(module.parameters(recurse=False), None) is not None:
                 _replace_forward(module, _in_own_precision)
-        _replace_forward(part, _in_single_precision_outside)
+        stays = reads_any_order(model) and part is model.neck
+        _replace_forward(part, _in_single_precision_outside if not stays else _channels_last_outside)
 
 
 def _networks(model: nn.Module) -> Iterator[nn.Module]:
@@ -138,6 +140,13 @@ def _in_single_precision_outside(self: nn.Module, *args: Any, **kwargs: Any) -> 
     """
     found = type(self).forward(self, *_converted(args, torch.bfloat16, maps_only=True), **kwargs)
     return _converted(found, torch.float32, contiguous=True)
+
+
+def _channels_last_outside(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """As :func:`_in_single_precision_outside`, for a network whose maps go where they are read in any order."""
+    return _converted(
+        type(self).forward(self, *_converted(args, torch.bfloat16, maps_only=True), **kwargs), torch.float32
+    )
 
 
 def _converted(value: Any, dtype: torch.dtype, maps_only: bool = False, contiguous: bool = False) -> Any:

@@ -2,7 +2,8 @@
 
 The networks, anchors and box coders are mmdet's own modules. What is written here is what mmdet does around them with
 Python objects and sizes that depend on the picture, in operators that a graph can hold. In eager mode the results are
-mmdet's to the bit, for pictures in the usual order in memory: convolutions round otherwise in another.
+mmdet's to the bit, with torchvision's RoIAlign and for pictures in the usual order in memory: convolutions round
+otherwise in another.
 """
 
 from __future__ import annotations

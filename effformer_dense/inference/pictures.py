@@ -70,7 +70,7 @@ def check_not_overwritten(names: dict[Path, Path], out_dir: Path, outputs: Seque
 def predict_pictures(
     names: dict[Path, Path], predictor: Predictor, outputs: Sequence[Output], max_pixels: int, batch: int
 ) -> None:
-    """Predict pictures and write their results; the next ones are decoded meanwhile.
+    """Predict pictures and write their results; the next ones are decoded, and the last ones written, meanwhile.
 
     Args:
         names: of the results of each picture, see :func:`named`.
@@ -81,13 +81,22 @@ def predict_pictures(
     """
     jobs = (partial(_load, path, name, predictor, max_pixels) for path, name in names.items())
     loaded = track(ahead(jobs, _THREADS), 'Predicting', len(names))
-    for group in _batches(loaded, batch):
-        results = predictor.predict([prepared for _, prepared in group])
-        for (picture, _), result in zip(group, results, strict=True):
-            for output in outputs:
-                output.write(picture, result)
+    writes = (partial(_write, *predicted, outputs) for predicted in _predicted(_batches(loaded, batch), predictor))
+    for _ in ahead(writes, threads=1, most=1):  # a result holds a mask of the whole picture for each object
+        pass
     for output in outputs:
         output.close()
+
+
+def _predicted(groups: Iterable[list[Loaded]], predictor: Predictor) -> Iterator[tuple[Picture, Any]]:
+    for group in groups:
+        results = predictor.predict([prepared for _, prepared in group])
+        yield from zip((picture for picture, _ in group), results, strict=True)
+
+
+def _write(picture: Picture, result: Any, outputs: Sequence[Output]) -> None:
+    for output in outputs:
+        output.write(picture, result)
 
 
 def _batches(loaded: Iterable[Loaded], most: int) -> Iterator[list[Loaded]]:

@@ -1,4 +1,4 @@
-"""RoIAlign (arXiv 1703.06870, section 3), averaging, by torchvision's op."""
+"""RoIAlign (arXiv 1703.06870, section 3), averaging: on a CPU as sums of cells, else by torchvision's op."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .missing import MissingOpError
 from .precision import as_deterministic_as_mmcv, computable
+from .region_averages import region_averages
 
 _AVERAGE = 1  # pool_mode; 0 is the maximum
 
@@ -45,11 +46,12 @@ def roi_align_forward(
         raise MissingOpError("roi_align with pool_mode='max'")
     features, regions = computable(input, rois)
     _check_regions(regions, aligned)
-    output.copy_(
-        torch.ops.torchvision.roi_align(
-            features, regions, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
-        )
-    )
+    size = aligned_height, aligned_width
+    # Training rounds as with mmcv's own op, to the bit.
+    if not input.requires_grad and _sums_are_faster(features, len(regions) * aligned_height * aligned_width):
+        output.copy_(region_averages(features, regions, spatial_scale, size, sampling_ratio, aligned))
+        return
+    output.copy_(torch.ops.torchvision.roi_align(features, regions, spatial_scale, *size, sampling_ratio, aligned))
 
 
 def roi_align_backward(
@@ -73,6 +75,12 @@ def roi_align_backward(
             gradient, regions, spatial_scale, *sizes, sampling_ratio, aligned
         )
     grad_input.copy_(result)
+
+
+def _sums_are_faster(features: Tensor, cells: int) -> bool:
+    """On a CPU, unless the map would be brought to another order in memory for few cells of output."""
+    in_order = features.is_contiguous(memory_format=torch.channels_last)
+    return features.device.type == 'cpu' and (in_order or 4 * cells >= features[:, 0].numel())
 
 
 def _check_regions(rois: Tensor, aligned: bool) -> None:

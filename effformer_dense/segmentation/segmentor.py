@@ -9,6 +9,7 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from ..data.segmentation_maps import UNLABELLED
 from ..errors import UserError
+from .enlarging import Line, enlarged_labels, interpolation
 from .tiles import RowResizer, check_test_cfg, sliding_window_tiles
 
 
@@ -70,17 +72,53 @@ class TiledEncoderDecoder(EncoderDecoder):
             data_samples: with ``ori_shape``, padding and flip in their metainfo; None: the size of ``inputs``.
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
+        if self._enlarges_at_the_end:
+            seg_maps = self._enlarged(inputs, samples)
+        else:
+            seg_maps = self._resized(inputs, samples)
+        for sample, target in zip(samples, seg_maps, strict=True):
+            axes = flip_axes(sample)
+            target = target.flip(axes) if axes else target
+            sample.pred_sem_seg = PixelData(data=target[None].long())
+        return list(samples)
+
+    @property
+    def _enlarges_at_the_end(self) -> bool:
+        """Whether all that follows the head's logits is enlarging them."""
+        head = type(self.decode_head)
+        return (
+            self.test_cfg.get('mode', 'whole') == 'whole'
+            and self.out_channels > 1
+            and head.predict is BaseDecodeHead.predict
+            and head.predict_by_feat is BaseDecodeHead.predict_by_feat
+        )
+
+    def _enlarged(self, inputs: Tensor, samples: Sequence[SegDataSample]) -> list[Tensor]:
+        """Labels (H, W), from the head's logits in one step: from them to the input, from there to the picture."""
+        continued = self._continued(inputs)
+        logits = self.decode_head(self.extract_feat(continued))  # (B, C, h, w)
+        seg_maps = []
+        for of_one, sample in zip(logits, samples, strict=True):
+            left, right, top, bottom = padding(sample)
+            target = self.row_resizer(sample, inputs.shape[2:]).target
+            lines = []
+            for axis, (before, after) in enumerate(((top, bottom), (left, right))):
+                inner = slice(before, inputs.shape[2 + axis] - after)
+                to_input = interpolation(of_one.shape[1 + axis], continued.shape[2 + axis], self.align_corners)[inner]
+                to_picture = interpolation(len(to_input), target[axis], self.align_corners)
+                lines.append(Line.of(to_picture @ to_input))
+            seg_maps.append(enlarged_labels(of_one, *lines))
+        return seg_maps
+
+    def _resized(self, inputs: Tensor, samples: Sequence[SegDataSample]) -> list[Tensor]:
+        """Labels (H, W), from logits at the input's size, tile by tile."""
         resizers = [self.row_resizer(sample, inputs.shape[2:]) for sample in samples]
         seg_maps = [inputs.new_empty(resizer.target, dtype=torch.uint8) for resizer in resizers]
         for top, tile in self.logit_tiles(inputs):
             for rows, sample, resizer, target in zip(tile, samples, resizers, seg_maps, strict=True):
                 for start, resized in resizer.add(unpadded(rows, top, inputs.shape[2:], sample)):
                     target[start : start + resized.shape[1]] = self.classify(resized)
-        for sample, target in zip(samples, seg_maps, strict=True):
-            axes = flip_axes(sample)
-            target = target.flip(axes) if axes else target
-            sample.pred_sem_seg = PixelData(data=target[None].long())
-        return list(samples)
+        return seg_maps
 
     def logit_tiles(self, inputs: Tensor) -> Iterator[tuple[int, Tensor]]:
         """First row and logits (B, C, n, W) of tiles from the top of ``inputs`` to its bottom."""

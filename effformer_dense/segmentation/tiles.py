@@ -132,7 +132,7 @@ class RowResizer:
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int], align_corners: bool = False) -> None:
         self.size, self.target, self.align_corners = size, target, align_corners
-        place = _source_places(size[0], target[0], align_corners)
+        place = source_places(size[0], target[0], align_corners)
         self._upper = place.floor().long()
         self._lower = (self._upper + 1).clamp(max=size[0] - 1)
         self._weight = (place - self._upper).float()  # of the lower row
@@ -176,7 +176,7 @@ class RowResizer:
         return F.interpolate(tile[None], size=size, mode='bilinear', align_corners=self.align_corners)[0]
 
 
-def _source_places(length: int, target: int, align_corners: bool) -> Tensor:
+def source_places(length: int, target: int, align_corners: bool) -> Tensor:
     """Where each place of the output lies in the input, as PyTorch's bilinear interpolation has it."""
     index = torch.arange(target, dtype=torch.float64)
     if align_corners:

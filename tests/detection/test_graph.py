@@ -14,12 +14,19 @@ from torch import Tensor
 
 from effformer_dense.detection.graph import DetectionGraph
 from effformer_dense.errors import UserError
+from effformer_dense.mmcv_ops import roi_align
 from effformer_dense.tasks import task_named
 from tests.helpers import plain_backbone, through_onnx
 
 KINDS = ['mask', 'faster', 'retina']
 #: (height, width): odd, portrait, landscape, a multiple of 32, and one cell of the coarsest maps.
 SIZES = [(97, 131), (160, 75), (250, 333), (128, 96), (32, 32)]
+
+
+@pytest.fixture(autouse=True)
+def roi_align_of_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What mmdet gets rounds as the operator that graphs have, where no compiled mmcv stands before it."""
+    monkeypatch.setattr(roi_align, '_sums_are_faster', lambda features, cells: False)
 
 
 def picture(height: int, width: int) -> Tensor:

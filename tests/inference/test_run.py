@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from pycocotools.cocoeval import COCOeval
 
 from effformer_dense.commands import cli
 from effformer_dense.inference.ahead import ahead
+from effformer_dense.inference.outputs import Output
+from effformer_dense.inference.pictures import predict_pictures
+from effformer_dense.inference.predictor import Picture
 from effformer_dense.runtime.model import Model
 from tests.helpers import PROJECT_ROOT
 from tests.runtime.files import BOXES, backbone, detector, segmentor
@@ -236,7 +239,8 @@ def test_the_command_needs_neither_torch_nor_openmmlab(tmp_path: Path, pictures:
     assert len(_files(tmp_path / 'out')) == 4
 
 
-def test_work_ahead_is_in_order_and_bounded() -> None:
+@pytest.mark.parametrize('most', [None, 1])
+def test_work_ahead_is_in_order_and_bounded(most: int | None) -> None:
     started: list[int] = []
     lock = threading.Lock()
 
@@ -250,9 +254,41 @@ def test_work_ahead_is_in_order_and_bounded() -> None:
 
             yield job
 
-    for taken, number in enumerate(ahead(jobs(), threads=2)):
-        assert number == taken and len(started) <= taken + 5
+    for taken, number in enumerate(ahead(jobs(), 2, most)):
+        assert number == taken and len(started) <= taken + 1 + (4 if most is None else most)
     assert sorted(started) == list(range(20))
+
+
+def test_results_are_written_while_the_next_picture_is_predicted() -> None:
+    """The second prediction waits for the first picture to be written, which would be for ever otherwise."""
+    written = threading.Event()
+    order: list[str] = []
+
+    class Network:
+        task, classes = 'none', None
+
+        def read(self, path: Path, max_pixels: int) -> np.ndarray:
+            return np.zeros((4, 4, 3), np.uint8)
+
+        def prepare(self, pixels: np.ndarray, path: Path | None = None) -> Path | None:
+            return path
+
+        def predict(self, prepared: Sequence) -> list[str]:
+            assert prepared[0].name == 'a' or written.wait(timeout=30)
+            return [path.name for path in prepared]
+
+    class Names(Output):
+        def write(self, picture: Picture, result: str) -> None:
+            assert picture.file_name == result
+            order.append(result)
+            written.set()
+
+        def close(self) -> None:
+            order.append('end')
+
+    names = {Path(name): Path(name) for name in 'abcde'}
+    predict_pictures(names, Network(), [Names()], max_pixels=100, batch=1)
+    assert order == [*'abcde', 'end']
 
 
 def test_work_ahead_ends_with_an_error_and_when_nobody_takes_it() -> None:

@@ -9,7 +9,9 @@ import torch
 from mmcv.ops import RoIAlign, roi_align
 from torch import Tensor
 
+from effformer_dense.mmcv_ops import region_averages as region_averages_module
 from effformer_dense.mmcv_ops.missing import MissingOpError
+from effformer_dense.mmcv_ops.region_averages import region_averages
 
 from .samples import make_regions
 
@@ -126,3 +128,44 @@ def test_not_aligned_a_region_turned_round_counts_as_one_position() -> None:
 def test_the_maximum_is_missing() -> None:
     with pytest.raises(MissingOpError, match=r"roi_align with pool_mode='max' .*MMCV=compiled make setup"):
         roi_align(torch.randn(1, 4, 8, 8), torch.tensor([[0, 1.0, 1, 8, 8]]), (7, 7), 1.0, 0, 'max')
+
+
+@pytest.mark.parametrize('sampling_ratio', [0, 2])
+@pytest.mark.parametrize('aligned', [True, False])
+def test_sums_of_cells_are_torchvisions_averages_of_samples(aligned: bool, sampling_ratio: int) -> None:
+    features, regions = torch.randn(2, 8, 40, 60), make_regions(5, 40, 60, 8)
+    long = torch.tensor([[1, 0.0, 3, 470, 9], [0, 200, 1, 203, 310]])  # many samples along one axis alone
+    regions = torch.cat([regions, long])
+    expected = torch.ops.torchvision.roi_align(features, regions, 0.125, 7, 5, sampling_ratio, aligned)
+    output = region_averages(features, regions, 0.125, (7, 5), sampling_ratio, aligned)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(output, expected, rtol=0, atol=3e-6)
+
+
+def test_a_long_region_makes_no_work_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells are read for regions of about as many samples together."""
+    read = []
+    bag = region_averages_module.F.embedding_bag
+    monkeypatch.setattr(
+        region_averages_module.F,
+        'embedding_bag',
+        lambda indices, *args, **options: read.append(indices.numel()) or bag(indices, *args, **options),
+    )
+    features = torch.randn(1, 4, 100, 200)
+    short = torch.tensor([0, 10.0, 10, 24, 24]).expand(200, 5)  # two samples a cell
+    long = torch.tensor([[0, 0.0, 0, 200, 8], [0, 0, 0, 8, 100]])
+    region_averages(features, short, 1.0, (7, 7), 0, True)
+    alone = sum(read)
+    region_averages(features, torch.cat([short, long]), 1.0, (7, 7), 0, True)
+    assert len(read) == 4 and sum(read) - alone < 1.1 * alone
+
+
+def test_training_rounds_as_torchvision() -> None:
+    """A training is the same with mmcv's compiled ops, to the bit."""
+    features, regions = torch.randn(1, 64, 20, 30), make_regions(6, 20, 30, 8)
+    regions[:, 0] = 0
+    expected = torch.ops.torchvision.roi_align(features, regions, 0.125, 7, 7, 0, True)
+    assert torch.equal(roi_align(features.clone().requires_grad_(), regions, (7, 7), 0.125), expected)
+    inferred = roi_align(features, regions, (7, 7), 0.125)
+    assert not torch.equal(inferred, expected)
+    torch.testing.assert_close(inferred, expected, rtol=0, atol=3e-6)

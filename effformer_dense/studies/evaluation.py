@@ -13,7 +13,7 @@ from torch import nn
 from ..files import write_text
 from ..segmentation.scores import PixelCounts
 from .resolution import ARMS, SCALES, Settings
-from .scenes import BASE_PX, NUM_CLASSES, Scene, make_scene
+from .scenes import BASE_PX, CELL_PX, NUM_CLASSES, Scene, make_scene
 from .training import build_net, fine_tune, logits, to_tensors, trained
 
 
@@ -108,7 +108,7 @@ def held_out_scene(index: int, arm: str, size: tuple[int, int]) -> Scene:
         return Scene(turned.image.transpose(1, 0, 2).copy(), turned.labels.T.copy())
     if arm == 'canvas':
         return make_scene(0, 'test', index, size)
-    return make_scene(0, 'test', index, (BASE_PX, round(width * BASE_PX / height)), zoom_to=size)
+    return make_scene(0, 'test', index, size, CELL_PX * max(1.0, height / BASE_PX))
 
 
 def read_counts(folder: Path, seeds: int, contender: Contender, arm: str, size: tuple[int, int]) -> np.ndarray:

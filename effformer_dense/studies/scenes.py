@@ -10,9 +10,6 @@ A scene is a grid of cells of 32 px on textured ground. Cells hold
 A target's own marker may lie on any side, and other colours are nearer: what a net sees of the scene's content is of
 no help without distances. The distance is absolute, as EfficientFormer's bias is.
 
-Things are drawn at many scales, so that a net which has learned them knows those of an enlarged scene, too: only the
-distances between them are new to it then.
-
 Everything follows from ``(seed, split, index)`` and the size, so that any scene can be made again alone.
 """
 
@@ -43,8 +40,7 @@ _TRAIN_DIGITS = 0.8  # of the 5,000, those that training scenes have; others hav
 #: Things per cell; markers besides those that belong to targets.
 _TARGETS, _MARKERS, _DIGITS = 0.2, 0.1, 0.1
 _TRIES = 30
-#: Side of the largest plate, and of the smallest one relative to it.
-_PLATE_PX, SMALLEST = 28, 0.3
+_PLATE_PX = 28
 _JITTER_PX = 2
 _NOISE_STD = 6.0
 
@@ -57,27 +53,22 @@ class Scene:
     labels: np.ndarray
 
 
-def make_scene(
-    seed: int, split: str, index: int, size: tuple[int, int], zoom_to: tuple[int, int] | None = None
-) -> Scene:
+def make_scene(seed: int, split: str, index: int, size: tuple[int, int], cell_px: float = CELL_PX) -> Scene:
     """Draw one scene.
-
-    Of one that is enlarged, things are drawn so small that they are of usual sizes in the end.
 
     Args:
         seed: of the whole data set.
         split: its name; splits share neither scenes nor, between ``'train'`` and others, digits.
         index: of the scene in its split.
         size: (height, width) of the scene in px.
-        zoom_to: (height, width) to which all of it is enlarged then.
+        cell_px: side of the cells; things keep their size, and lie farther apart in larger ones.
     """
     rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
-    plan = _Plan(rng, size[0] // CELL_PX, size[1] // CELL_PX)
+    plan = _Plan(rng, int(size[0] / cell_px), int(size[1] / cell_px))
     image, labels = _ground(rng, size), np.zeros(size, np.uint8)
-    largest = 1.0 if zoom_to is None else size[0] / zoom_to[0]
     for (row, column), (kind, value) in plan.things.items():
-        side = round(_PLATE_PX * rng.uniform(min(SMALLEST, 0.9 * largest), largest))
-        spot = _spot(rng, row, column, side)
+        top, left = (_start(place, cell_px) + rng.integers(-_JITTER_PX, _JITTER_PX + 1) for place in (row, column))
+        spot = np.s_[top : top + _PLATE_PX, left : left + _PLATE_PX]
         if kind == 'marker':
             _draw_marker(rng, image[spot], value)
         elif kind == 'target':
@@ -86,21 +77,12 @@ def make_scene(
         else:
             _draw_digit(rng, image[spot], value, split)
             labels[spot] = 1 + value
-    image = (image + rng.normal(0, _NOISE_STD, image.shape)).clip(0, 255).astype(np.uint8)
-    if zoom_to is None:
-        return Scene(image, labels)
-    turned = zoom_to[::-1]  # Pillow: width first
-    return Scene(
-        np.asarray(Image.fromarray(image).resize(turned, Image.Resampling.BILINEAR)),
-        np.asarray(Image.fromarray(labels).resize(turned, Image.Resampling.NEAREST)),
-    )
+    return Scene((image + rng.normal(0, _NOISE_STD, image.shape)).clip(0, 255).astype(np.uint8), labels)
 
 
-def _spot(rng: np.random.Generator, row: int, column: int, side: int) -> tuple[slice, slice]:
-    """Rows and columns of a plate about the middle of its cell."""
-    first = (CELL_PX - side) // 2
-    top, left = (place * CELL_PX + first + rng.integers(-_JITTER_PX, _JITTER_PX + 1) for place in (row, column))
-    return np.s_[top : top + side, left : left + side]
+def _start(place: int, cell_px: float) -> int:
+    """First pixel of a plate in the middle of a row's or column's cell."""
+    return int(place * cell_px + (cell_px - _PLATE_PX) / 2)
 
 
 class _Plan:
@@ -175,28 +157,27 @@ def _ground(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def _from_middle(side: int) -> np.ndarray:
-    """Distance of a plate's pixels from its middle, as a share of half its side."""
-    axis = np.arange(side) - (side - 1) / 2
-    return np.hypot(axis[:, None], axis) / (side / 2)
+def _from_middle() -> np.ndarray:
+    """Distance of a plate's pixels from its middle, px."""
+    axis = np.arange(_PLATE_PX) - (_PLATE_PX - 1) / 2
+    return np.hypot(axis[:, None], axis)
 
 
 def _draw_marker(rng: np.random.Generator, spot: np.ndarray, colour: int) -> None:
-    spot[_from_middle(len(spot)) <= rng.uniform(0.65, 0.85)] = MARKER_COLOURS[colour] + rng.normal(0, 10, 3)
+    spot[_from_middle() <= rng.uniform(9, 12)] = MARKER_COLOURS[colour] + rng.normal(0, 10, 3)
 
 
 def _draw_target(rng: np.random.Generator, spot: np.ndarray) -> None:
     spot[:] = rng.uniform(20, 60)
-    away = _from_middle(len(spot))
-    spot[(away >= 0.4) & (away <= 0.75)] = rng.uniform(200, 240)
+    away = _from_middle()
+    spot[(away >= 6) & (away <= 10)] = rng.uniform(200, 240)
 
 
 def _draw_digit(rng: np.random.Generator, spot: np.ndarray, digit: int, split: str) -> None:
     drawn = handwritten()[digit]
     first = round(_TRAIN_DIGITS * len(drawn))
     number = rng.integers(first) if split == 'train' else rng.integers(first, len(drawn))
-    plate = Image.fromarray(drawn[number]).resize((len(spot), len(spot)), Image.Resampling.BOX)
-    ink = np.asarray(plate)[:, :, None] / 255  # (side, side, 1)
+    ink = drawn[number][:, :, None] / 255  # (28, 28, 1)
     spot[:] = (1 - ink) * rng.uniform(170, 230) + ink * rng.uniform(0, 60)
 
 

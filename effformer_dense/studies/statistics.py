@@ -112,11 +112,11 @@ def decide(
         default: of today.
     """
     verdicts = {f'{mode} {arm}': found.verdict for mode, arms in to_default.items() for arm, found in arms.items()}
-    winners = [mode for mode in to_default if verdicts[f'{mode} canvas'] > 0 and verdicts[f'{mode} zoom'] >= 0]
-    mixed = [mode for mode in to_default if verdicts[f'{mode} canvas'] * verdicts[f'{mode} zoom'] < 0]
+    winners = [mode for mode in to_default if verdicts[f'{mode} canvas'] > 0 and verdicts[f'{mode} spread'] >= 0]
+    mixed = [mode for mode in to_default if verdicts[f'{mode} canvas'] * verdicts[f'{mode} spread'] < 0]
     mode = max(winners, key=lambda mode: to_default[mode]['canvas'].mean, default=default)
     if winners:
-        reason = f'{mode} wins the canvas arm and does not lose the zoom arm.'
+        reason = f'{mode} wins the canvas arm and does not lose the spread arm.'
     elif mixed:
         reason = f'Use decides: {", ".join(mixed)} win one arm and lose the other.'
     else:

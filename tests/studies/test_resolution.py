@@ -37,7 +37,7 @@ def test_from_data_to_tables_and_on_after_an_interruption(tmp_path: Path) -> Non
     base = [row['where'] for row in results['main'] if row['size'] == [224, 224] and row['arm'] == 'canvas']
     assert base[0] == base[1] == base[2]  # at home, modes and scales are the same
     # Again: nothing is trained, and what was lost is evaluated with the same result.
-    lost = folder / 'seed_0' / 'zoom_64x128_clamp.json'
+    lost = folder / 'seed_0' / 'spread_64x128_clamp.json'
     before = lost.read_text()
     lost.unlink()
     with mock.patch.object(training, 'fit', side_effect=AssertionError('trained again')):

@@ -60,21 +60,24 @@ def test_all_classes_occur_and_scenes_come_again() -> None:
     assert once.image.shape == (100, 131, 3) and once.image.dtype == once.labels.dtype == np.uint8
 
 
-def test_portrait_is_landscape_transposed_and_zoom_has_the_height_of_training() -> None:
+def test_portrait_is_landscape_transposed() -> None:
     landscape, portrait = (held_out_scene(1, 'canvas', size) for size in [(96, 160), (160, 96)])
     assert np.array_equal(portrait.labels.T, landscape.labels)
     assert np.array_equal(portrait.image.transpose(1, 0, 2), landscape.image)
-    small, large = (held_out_scene(2, 'zoom', size) for size in [(224, 224), (448, 448)])
-    assert np.array_equal(large.labels[32::64, 32::64], small.labels[16::32, 16::32])
 
 
-@pytest.mark.parametrize('size', [(224, 224), (448, 448), (800, 1344)])
-def test_things_have_sizes_of_training_in_every_scene(size: tuple[int, int]) -> None:
-    for arm in ('canvas', 'zoom'):
-        labels = held_out_scene(3, arm, size).labels
-        middles = labels[16::32, 16::32] if arm == 'canvas' else labels
-        widest = max(len(run) for row in (labels > 0) for run in ''.join('.#'[on] for on in row).split('.'))
-        assert middles.any() and widest <= 2 * 28  # two plates may touch
+@pytest.mark.parametrize('size', [(320, 320), (448, 672)])
+def test_spread_scenes_have_the_things_of_training_farther_apart(size: tuple[int, int]) -> None:
+    small = scenes.make_scene(0, 'test', 2, (224, round(224 * size[1] / size[0]))).labels
+    large = held_out_scene(2, 'spread', size).labels
+    middles = lambda labels, cell: labels[np.ix_(*(_middles(side, cell) for side in labels.shape))]  # noqa: E731
+    assert large.shape == size
+    assert np.array_equal(middles(large, 32 * size[0] / 224), middles(small, 32))
+    assert 0 < (large > 0).sum() <= (small > 0).sum() + 28 * 4 * 49  # of the same size, but for what lies past an edge
+
+
+def _middles(side: int, cell: float) -> np.ndarray:
+    return ((np.arange(int(side / cell)) + 0.5) * cell).astype(int)
 
 
 def test_missing_digits_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

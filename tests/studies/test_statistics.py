@@ -46,7 +46,7 @@ WIN, LOSS, DRAW = Estimate(0.1, 0.05, 0.2), Estimate(-0.1, -0.2, -0.05), Estimat
     ],
 )
 def test_rule(clamp: tuple, log: tuple, mode: str) -> None:
-    arms = lambda pair: dict(zip(('canvas', 'zoom'), pair, strict=True))  # noqa: E731
+    arms = lambda pair: dict(zip(('canvas', 'spread'), pair, strict=True))  # noqa: E731
     scales = {name: arms((WIN, DRAW) if name == 'log' else (WIN, LOSS)) for name in ('bicubic', 'clamp', 'log')}
     decision = decide({'clamp': arms(clamp), 'log': arms(log)}, scales, scales, 'bicubic')
     assert decision.talking == ('mean' if mode == 'log' else 'sum')

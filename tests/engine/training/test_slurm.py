@@ -15,6 +15,9 @@ import pytest
 from effformer_dense.checkpoint.whole_model import find_checkpoint
 from tests.helpers import PROJECT_ROOT
 
+#: Enough that the notice reaches a training that is under way on a busy machine, too.
+EPOCHS = 12
+
 SRUN = """#!{python}
 import os, subprocess, sys
 size = int(os.environ['SLURM_NTASKS'])
@@ -53,7 +56,7 @@ def _job(config: Path, restarts: int) -> subprocess.Popen:
     if restarts:
         environment['SLURM_RESTART_COUNT'] = str(restarts)
     command = [str(PROJECT_ROOT / 'tools' / 'slurm_train.sh'), str(config), '--work-dir', str(folder / 'work')]
-    command += ['--from-scratch', '--cfg-options', 'train_cfg.max_epochs=3', 'train_cfg.val_interval=3']
+    command += ['--from-scratch', '--cfg-options', f'train_cfg.max_epochs={EPOCHS}', f'train_cfg.val_interval={EPOCHS}']
     command += ['train_dataloader.batch_size=1', 'default_hooks.logger.interval=1']
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, env=environment
@@ -81,4 +84,4 @@ def test_notice_of_the_end_saves_and_the_next_start_goes_on(tiny_config: Path) -
     assert again.returncode == 0, told[-3000:]
     starts = json.loads((folder / 'work' / 'run.json').read_text())
     assert [start['resumed_from'] for start in starts] == [None, str(saved)]
-    assert find_checkpoint(folder / 'work').name == 'epoch_3.pth'
+    assert find_checkpoint(folder / 'work').name == f'epoch_{EPOCHS}.pth'

@@ -95,8 +95,8 @@ def compute_in_bf16(model: nn.Module) -> None:
                 module.to(torch.bfloat16)
             if module is not part and next(module.parameters(recurse=False), None) is not None:
                 _replace_forward(module, _in_own_precision)
-        stays = reads_any_order(model) and part is model.neck
-        _replace_forward(part, _in_single_precision_outside if not stays else _channels_last_outside)
+        keeps_order = reads_any_order(model) and part is model.neck
+        _replace_forward(part, _channels_last_outside if keeps_order else _in_single_precision_outside)
 
 
 def _networks(model: nn.Module) -> Iterator[nn.Module]:
@@ -138,15 +138,16 @@ def _in_single_precision_outside(self: nn.Module, *args: Any, **kwargs: Any) -> 
     Maps are channels-last inside, where oneDNN is fastest, and not outside: mmcv's own RoIAlign reads any memory as if
     channels came first. What has no four dimensions may hold coordinates, and is not rounded.
     """
-    found = type(self).forward(self, *_converted(args, torch.bfloat16, maps_only=True), **kwargs)
-    return _converted(found, torch.float32, contiguous=True)
+    return _converted(_in_bf16(self, *args, **kwargs), torch.float32, contiguous=True)
 
 
 def _channels_last_outside(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """As :func:`_in_single_precision_outside`, for a network whose maps go where they are read in any order."""
-    return _converted(
-        type(self).forward(self, *_converted(args, torch.bfloat16, maps_only=True), **kwargs), torch.float32
-    )
+    return _converted(_in_bf16(self, *args, **kwargs), torch.float32)
+
+
+def _in_bf16(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    return type(self).forward(self, *_converted(args, torch.bfloat16, maps_only=True), **kwargs)
 
 
 def _converted(value: Any, dtype: torch.dtype, maps_only: bool = False, contiguous: bool = False) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .tiles import source_places
+from .tiles import source_neighbours
 
 #: Logits that are interpolated at a time: 8 MiB in float32, which stay in a cache.
 _CHUNK_ELEMENTS = 2**21
@@ -50,10 +50,7 @@ class Line:
 
 def interpolation(length: int, target: int, align_corners: bool) -> Tensor:
     """Weights (target, length), double, by which PyTorch's bilinear interpolation makes one side of another."""
-    place = source_places(length, target, align_corners)
-    upper = place.floor().long()
-    lower = (upper + 1).clamp(max=length - 1)
-    weight = place - upper
+    upper, lower, weight = source_neighbours(length, target, align_corners)
     matrix = torch.zeros(target, length, dtype=torch.float64)
     rows = torch.arange(target)
     matrix.index_put_((rows, upper), 1 - weight, accumulate=True)

@@ -132,10 +132,8 @@ class RowResizer:
 
     def __init__(self, size: tuple[int, int], target: tuple[int, int], align_corners: bool = False) -> None:
         self.size, self.target, self.align_corners = size, target, align_corners
-        place = source_places(size[0], target[0], align_corners)
-        self._upper = place.floor().long()
-        self._lower = (self._upper + 1).clamp(max=size[0] - 1)
-        self._weight = (place - self._upper).float()  # of the lower row
+        self._upper, self._lower, weight = source_neighbours(size[0], target[0], align_corners)
+        self._weight = weight.float()  # of the lower row
         self._rows: Tensor | None = None  # rows [_first, _first + n) of the input
         self._first = 0
         self._done = 0  # rows of the output handed out
@@ -176,8 +174,18 @@ class RowResizer:
         return F.interpolate(tile[None], size=size, mode='bilinear', align_corners=self.align_corners)[0]
 
 
-def source_places(length: int, target: int, align_corners: bool) -> Tensor:
-    """Where each place of the output lies in the input, as PyTorch's bilinear interpolation has it."""
+def source_neighbours(length: int, target: int, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Between which places of the input each place of the output lies, as PyTorch's bilinear interpolation has it.
+
+    Returns:
+        Upper and lower neighbour, int64, and the weight of the lower one, double; each of shape (target,).
+    """
+    place = _source_places(length, target, align_corners)
+    upper = place.floor().long()
+    return upper, (upper + 1).clamp(max=length - 1), place - upper
+
+
+def _source_places(length: int, target: int, align_corners: bool) -> Tensor:
     index = torch.arange(target, dtype=torch.float64)
     if align_corners:
         return index * ((length - 1) / (target - 1) if target > 1 else 0.0)

@@ -1,4 +1,4 @@
-"""EfficientFormer backbones for detection and segmentation.
+"""EfficientFormer, and its neighbours, as backbones for detection and segmentation.
 
 Importing the package loads neither torch nor MMEngine. Its names are looked up when they are first asked for
 (PEP 562), so that what needs neither of the two, such as :mod:`.variants`, can be imported where they are missing.
@@ -24,13 +24,22 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from . import checkpoint
-    from .backbones import EfficientFormerV1, EfficientFormerV2
+    from .backbones import EdgeViT, EfficientFormerV1, EfficientFormerV2
     from .checkpoint import use_safe_loaders
 
-__all__ = ['EfficientFormerV1', 'EfficientFormerV2', '__version__', 'checkpoint', 'mmcv_ops', 'use_safe_loaders']
+__all__ = [
+    'EdgeViT',
+    'EfficientFormerV1',
+    'EfficientFormerV2',
+    '__version__',
+    'checkpoint',
+    'mmcv_ops',
+    'use_safe_loaders',
+]
 
 #: Names of the face that are looked up late, and where they are; a submodule is its own place.
 _LAZY = {
+    'EdgeViT': '.backbones',
     'EfficientFormerV1': '.backbones',
     'EfficientFormerV2': '.backbones',
     'checkpoint': '.checkpoint',

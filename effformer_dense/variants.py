@@ -1,8 +1,8 @@
 """The published sizes: one frozen row each.
 
 Widths, depths and expansion ratios are those of the papers' configuration tables
-(V1: arXiv 2206.01191, appendix; V2: arXiv 2212.08059, appendix); drop path rates are those of
-the published dense-prediction recipes.
+(V1: arXiv 2206.01191, appendix; V2: arXiv 2212.08059, appendix; EdgeViT: arXiv 2205.03436, table 1, and its code for
+the widths of S); drop path rates are those of the published dense-prediction recipes.
 """
 
 from __future__ import annotations
@@ -20,36 +20,49 @@ class Variant:
     """One row of the configuration table.
 
     Attributes:
-        generation: 1 or 2.
+        family: the backbone's class, as configs name it in ``type``.
         arch: key of the size, as given to the backbone's ``arch`` argument.
         widths: channels of the four stages.
         depths: blocks in each of the four stages.
         expansion_ratios: per stage and block, hidden width of the MLP over its input width.
-        num_attention_blocks: how many of the last blocks attend. V1: in the last stage;
+        num_attention_blocks: how many of the last blocks attend. V1 and EdgeViT: in the last stage;
             V2: in each of the last two stages.
         drop_path_rate: stochastic depth rate of the last block; blocks before it scale linearly.
-        timm_name: name of the published ImageNet weights, with their tag.
+        timm_name: name of the published ImageNet weights, with their tag; None where timm has none.
+        sampling_rates: of EdgeViT, per stage: every so many cells, one attends for all.
+        head_width: of EdgeViT, channels of an attention head.
     """
 
-    generation: int
+    family: str
     arch: str
     widths: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]
     expansion_ratios: tuple[tuple[int, ...], ...]
     num_attention_blocks: int
     drop_path_rate: float
-    timm_name: str
+    timm_name: str | None
+    sampling_rates: tuple[int, int, int, int] = (1, 1, 1, 1)
+    head_width: int = 0
 
     @property
     def name(self) -> str:
         """Name for messages, for example ``EfficientFormerV2 s0``."""
-        return f'EfficientFormerV{self.generation} {self.arch}'
+        return f'{self.family} {self.arch}'
+
+    @property
+    def key(self) -> str:
+        """Name for commands, files and tables, for example ``v2_s0``."""
+        return f'{_SHORT_NAMES[self.family]}_{self.arch}'
+
+
+V1, V2, EDGEVIT = 'EfficientFormerV1', 'EfficientFormerV2', 'EdgeViT'
+_SHORT_NAMES = {V1: 'v1', V2: 'v2', EDGEVIT: 'edgevit'}
 
 
 def _v1(arch: str, widths: tuple, depths: tuple, num_attention_blocks: int) -> Variant:
     ratios = tuple((4,) * depth for depth in depths)
     timm_name = f'efficientformer_{arch}.snap_dist_in1k'
-    return Variant(1, arch, widths, depths, ratios, num_attention_blocks, 0.0, timm_name)
+    return Variant(V1, arch, widths, depths, ratios, num_attention_blocks, 0.0, timm_name)
 
 
 def _v2(
@@ -65,7 +78,12 @@ def _v2(
     ratios = (early, early, *(tuple(int(digit) for digit in row) for row in late_ratios))
     depths = (len(ratios[0]), len(ratios[1]), len(ratios[2]), len(ratios[3]))
     timm_name = f'efficientformerv2_{arch}.snap_dist_in1k'
-    return Variant(2, arch, widths, depths, ratios, num_attention_blocks, drop_path_rate, timm_name)
+    return Variant(V2, arch, widths, depths, ratios, num_attention_blocks, drop_path_rate, timm_name)
+
+
+def _edgevit(arch: str, widths: tuple, depths: tuple, head_width: int) -> Variant:
+    ratios = tuple((4,) * depth for depth in depths)
+    return Variant(EDGEVIT, arch, widths, depths, ratios, depths[-1], 0.0, None, (4, 2, 2, 1), head_width)
 
 
 V1_VARIANTS: dict[str, Variant] = {
@@ -87,4 +105,13 @@ V2_VARIANTS: dict[str, Variant] = {
     )
 }
 
-ALL_VARIANTS: tuple[Variant, ...] = (*V1_VARIANTS.values(), *V2_VARIANTS.values())
+EDGEVIT_VARIANTS: dict[str, Variant] = {
+    row.arch: row
+    for row in (
+        _edgevit('xxs', (36, 72, 144, 288), (1, 1, 3, 2), 36),
+        _edgevit('xs', (48, 96, 240, 384), (1, 1, 3, 1), 48),
+        _edgevit('s', (48, 96, 240, 384), (1, 2, 5, 3), 48),
+    )
+}
+
+ALL_VARIANTS: tuple[Variant, ...] = (*V1_VARIANTS.values(), *V2_VARIANTS.values(), *EDGEVIT_VARIANTS.values())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from effformer_dense.variants import ALL_VARIANTS, Variant
+from effformer_dense.variants import ALL_VARIANTS, EDGEVIT, Variant
 
 from .helpers import GOLDEN, SHARED, TINY_V1, TINY_V2, variant_id
 
@@ -37,8 +37,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-#: Of each generation the smallest, which every test can afford; for the larger ones a test takes seconds.
-QUICK = 'l1', 's0'
+#: Of each family the smallest, which every test can afford; for the larger ones a test takes seconds.
+QUICK = 'l1', 's0', 'xxs'
 VARIANTS = [
     pytest.param(row, id=variant_id(row), marks=() if row.arch in QUICK else pytest.mark.slow) for row in ALL_VARIANTS
 ]
@@ -49,9 +49,15 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return request.param
 
 
+@pytest.fixture(params=[param for param in VARIANTS if param.values[0].family != EDGEVIT])
+def efficientformer(request: pytest.FixtureRequest) -> Variant:
+    """The variants whose weights timm has."""
+    return request.param
+
+
 @pytest.fixture(params=[TINY_V1, TINY_V2], ids=variant_id)
 def tiny(request: pytest.FixtureRequest) -> Variant:
-    """A thin network of each generation, for what does not depend on size."""
+    """A thin EfficientFormer of each generation, for what does not depend on size."""
     return request.param
 
 

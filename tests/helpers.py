@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from effformer_dense.variants import EDGEVIT_VARIANTS, V1_VARIANTS, V2_VARIANTS, Variant
 
 if TYPE_CHECKING:  # conftest.py needs this file, and pytest-xdist's first process, which runs no test, needs no torch
     import numpy as np
@@ -42,15 +42,23 @@ TINY_V2 = replace(
     expansion_ratios=((4,), (4,), (4, 3), (3, 4)),
     num_attention_blocks=1,
 )
+TINY_EDGEVIT = replace(
+    EDGEVIT_VARIANTS['xxs'],
+    arch='tiny',
+    widths=(16, 24, 32, 48),
+    depths=(1, 1, 2, 2),
+    expansion_ratios=((4,), (4,), (4, 3), (3, 4)),
+    head_width=8,
+)
 
 
 def build(variant: Variant, **options) -> nn.Module:
     """Backbone of a row, which need not be one of the published."""
-    from effformer_dense import EfficientFormerV1, EfficientFormerV2
+    import effformer_dense
 
-    first = variant.generation == 1
-    with mock.patch.dict(V1_VARIANTS if first else V2_VARIANTS, {variant.arch: variant}):
-        return (EfficientFormerV1 if first else EfficientFormerV2)(arch=variant.arch, **options)
+    family = getattr(effformer_dense, variant.family)
+    with mock.patch.dict(family.variants, {variant.arch: variant}):
+        return family(arch=variant.arch, **options)
 
 
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -115,4 +123,4 @@ def through_onnx(
 
 
 def variant_id(variant: Variant) -> str:
-    return f'v{variant.generation}_{variant.arch}'
+    return variant.key

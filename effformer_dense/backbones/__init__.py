@@ -1,4 +1,4 @@
-"""EfficientFormer backbones; torch and MMEngine only."""
+"""The backbones; torch and MMEngine only."""
 
 import importlib.util
 
@@ -20,7 +20,8 @@ except ModuleNotFoundError as error:
         'For all of mmdet and mmsegmentation, see "In your own config" in the README.'
     ) from error
 
+from .edgevit import EdgeViT
 from .efficientformer_v1 import EfficientFormerV1
 from .efficientformer_v2 import EfficientFormerV2
 
-__all__ = ['EfficientFormerV1', 'EfficientFormerV2']
+__all__ = ['EdgeViT', 'EfficientFormerV1', 'EfficientFormerV2']

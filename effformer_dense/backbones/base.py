@@ -1,4 +1,4 @@
-"""What both generations share: options, the walk through the stages, freezing, checkpointing."""
+"""What all families share: options, the walk through the stages, freezing, checkpointing."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError, choice_error
 from ..variants import MIN_SIDE_PX, Variant
-from .layers import Stem
-from .options import AttentionOptions
 from .recorded import OutputNorm
 from .tracing import has_values, is_recording, wants_standard_operators
 
@@ -44,27 +42,20 @@ class Stage(nn.Module):
 
 
 class DenseBackbone(BaseModule):
-    """Base of the EfficientFormer backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32.
+    """Base of the backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32.
+
+    A family calls :meth:`_assemble` at the end of its ``__init__``, once all is set that its parts are built from.
 
     Args:
         arch: key of the size in the family's table, in either case.
         out_indices: which stages to return, increasing, each 0 to 3. Stages past the last one are neither run
             nor trained.
-        bias_grid: side, in 1/32 cells, of the grid of the learnable bias tables: 7 = 224 px, 25 = 800 px.
-            Tables of loaded weights are resized to it.
-        bias_resize: how tables reach the grid of the image: one of ``offset_maps.MODES`` (``'bicubic'``,
-            ``'clamp'``, ...), or ``'matrix'`` for the published COCO and ADE20K weights (:mod:`.relpos`).
         drop_path_rate: stochastic depth rate of the last block; None for the variant's own.
         frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages.
         norm_eval: keep batch norm statistics fixed in training.
         norm_cfg: norm layer of the convolutions, see :func:`.layers.build_norm`; None for batch norm.
         with_cp: recompute each block in the backward pass, for less memory.
-        attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
-            (:func:`.chunked.queries_per_chunk`). Changes time and memory, not results.
-        attention_scale: None, or ``'log_tokens'`` for scores that grow with the number of tokens (:mod:`.scale`).
-        talking_bias: of V2; ``'sum'``, as published, or ``'mean'`` for features that do not grow with the number of
-            tokens (:class:`.attention.MapAttention`).
-        out_norm: GroupNorm with one group on every output; None: as in the published dense models (V1 has it, V2 not).
+        out_norm: GroupNorm with one group on every output; None: as in the published dense models (only V1 has it).
         init_cfg: MMEngine's initialisation config, for example
             ``dict(type='Pretrained', checkpoint='timm://efficientformerv2_s0.snap_dist_in1k')``.
 
@@ -82,26 +73,19 @@ class DenseBackbone(BaseModule):
     #: Context in which ``init_cfg`` is carried out; set there too, so that its files are read without running anything.
     reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
 
-    #: What a family is: its rows by ``arch``, the activation of its stem, and whether its published dense models have
-    #: ``out_norm``.
+    #: What a family is: its rows by ``arch``, and whether its published dense models have ``out_norm``.
     variants: ClassVar[Mapping[str, Variant]]
-    stem_activation: ClassVar[type[nn.Module]]
-    norms_outputs: ClassVar[bool]
+    norms_outputs: ClassVar[bool] = False
 
     def __init__(
         self,
         arch: str,
         out_indices: Sequence[int] = (0, 1, 2, 3),
-        bias_grid: int = 7,
-        bias_resize: str = 'bicubic',
         drop_path_rate: float | None = None,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         norm_cfg: dict | None = None,
         with_cp: bool = False,
-        attention_chunk: int | None = None,
-        attention_scale: str | None = None,
-        talking_bias: str = 'sum',
         out_norm: bool | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -113,21 +97,22 @@ class DenseBackbone(BaseModule):
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
         self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
-        self.bias_grid, self.bias_resize = bias_grid, bias_resize
-        self.attention_options = AttentionOptions(
-            bias_grid, bias_resize, attention_chunk, attention_scale, talking_bias
-        )
-        if talking_bias != 'sum' and variant.generation == 1:
-            raise UserError(f'talking_bias={talking_bias!r} is for V2: V1 has no talking heads. Leave it out.')
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
         self.norm_cfg = dict(norm_cfg or {'type': 'BN'})
-        self.stem = Stem(variant.widths[0], self.norm_cfg, self.stem_activation)
+        self.out_norm = self.norms_outputs if out_norm is None else out_norm
+
+    def _assemble(self) -> None:
+        """Build all parts, and freeze those that are to be."""
+        self.stem = self._build_stem()
         self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
-        normed = self.out_indices if (self.norms_outputs if out_norm is None else out_norm) else ()
-        self.out_norms = nn.ModuleDict({str(index): OutputNorm(variant.widths[index]) for index in normed})
+        normed = self.out_indices if self.out_norm else ()
+        self.out_norms = nn.ModuleDict({str(index): OutputNorm(self.variant.widths[index]) for index in normed})
         self.apply(_init_linear)
         self._freeze()
         self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)
+
+    def _build_stem(self) -> nn.Module:
+        raise NotImplementedError
 
     def _build_stage(self, index: int) -> Stage:
         raise NotImplementedError

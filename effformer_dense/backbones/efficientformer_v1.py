@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..variants import V1_VARIANTS
 from .attention import TokenAttention
-from .base import DenseBackbone, Stage
-from .folding import FoldedLinear
+from .base import Stage
+from .efficientformer import EfficientFormer
 from .fused import fold_layer_scale, fuse_mlp
-from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
+from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, TokenMlp, drop_path_rates
 
 
 class PoolingBlock(nn.Module):
@@ -38,23 +36,6 @@ class PoolingBlock(nn.Module):
 def _pool(x: Tensor) -> Tensor:
     """Pooling as a residual branch: the mean of 3 x 3 cells as a difference to the cell in the middle."""
     return F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False) - x
-
-
-class TokenMlp(nn.Module):
-    """Two linear layers on tokens (..., C)."""
-
-    def __init__(self, channels: int, expansion_ratio: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, channels * expansion_ratio)
-        self.fc2 = nn.Linear(channels * expansion_ratio, channels)
-        self.activation = nn.GELU()
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc2(self.activation(self.fc1(tokens)))
-
-    def fused(self) -> nn.Module:
-        """For inference: the activation goes into the layer before it."""
-        return nn.Sequential(OrderedDict(fc1=FoldedLinear(self.fc1, self.activation), fc2=self.fc2))
 
 
 class TokenBlock(nn.Module):
@@ -87,11 +68,11 @@ class TokenBlock(nn.Module):
 
 
 @MODELS.register_module()
-class EfficientFormerV1(DenseBackbone):
+class EfficientFormerV1(EfficientFormer):
     """EfficientFormer V1 as a backbone for dense prediction.
 
     ``arch`` is ``'l1'``, ``'l3'`` or ``'l7'``. The other arguments, the attributes and the errors are those of
-    :class:`.base.DenseBackbone`.
+    :class:`.efficientformer.EfficientFormer`.
 
     Example:
         >>> net = EfficientFormerV1(arch='l1')
@@ -101,6 +82,7 @@ class EfficientFormerV1(DenseBackbone):
 
     variants = V1_VARIANTS
     stem_activation = nn.ReLU
+    has_talking_heads = False
     norms_outputs = True
 
     def _build_stage(self, index: int) -> Stage:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from ..variants import V2_VARIANTS
 from .attention import DualPathDownsample, MapAttention
-from .base import DenseBackbone, Stage
+from .base import Stage
+from .efficientformer import EfficientFormer
 from .fused import FusedResidual, fold_layer_scale, fuse_mlp
 from .layers import ConvMlp, ConvNorm, DropPath, LayerScale, drop_path_rates
 
@@ -49,12 +50,12 @@ class AttentionBlock(FfnBlock):
 
 
 @MODELS.register_module()
-class EfficientFormerV2(DenseBackbone):
+class EfficientFormerV2(EfficientFormer):
     """EfficientFormer V2 as a backbone for dense prediction.
 
     ``arch`` is ``'s0'``, ``'s1'``, ``'s2'`` or ``'l'``. The other arguments, the attributes and the errors are those of
-    :class:`.base.DenseBackbone`. The bias table of the attention downsampling from 1/16 to 1/32 lives on a grid of
-    ``2 * bias_grid``.
+    :class:`.efficientformer.EfficientFormer`. The bias table of the attention downsampling from 1/16 to 1/32 lives on a
+    grid of ``2 * bias_grid``.
 
     Example:
         >>> net = EfficientFormerV2(arch='s0')
@@ -64,7 +65,7 @@ class EfficientFormerV2(DenseBackbone):
 
     variants = V2_VARIANTS
     stem_activation = nn.GELU
-    norms_outputs = False
+    has_talking_heads = True
 
     def _build_stage(self, index: int) -> Stage:
         row = self.variant

@@ -45,15 +45,38 @@ def can_fold(norm: nn.Module) -> TypeGuard[_BatchNorm]:
 
 def fold_norm(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
     """Change ``conv``, so that it gives ``norm(conv(x))`` of evaluation, and return it."""
+    fold_scale(conv, *_factor_and_shift(norm))
+    return conv
+
+
+@torch.no_grad()
+def fold_norm_before(norm: _BatchNorm, conv: nn.Conv2d) -> nn.Conv2d:
+    """Change ``conv``, of 1 x 1 and with a bias, so that it gives ``conv(norm(x))`` of evaluation, and return it."""
+    assert conv.bias is not None and conv.kernel_size == (1, 1)
+    factor, shift = _factor_and_shift(norm)
+    weight = conv.weight.double()
+    conv.bias.copy_(conv.bias.double() + weight[:, :, 0, 0] @ shift)
+    conv.weight.copy_(weight * factor[:, None, None])
+    return conv
+
+
+@torch.no_grad()
+def fold_shortcut(conv: nn.Conv2d) -> nn.Conv2d:
+    """Change ``conv``, depth-wise and with odd sides, so that it gives ``x + conv(x)``, and return it."""
+    height, width = conv.kernel_size
+    conv.weight[:, 0, height // 2, width // 2] += 1
+    return conv
+
+
+def _factor_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """What a norm is in evaluation, per channel, in double precision: the quotient must not round twice."""
     assert norm.running_var is not None and norm.running_mean is not None
-    # In double precision: the quotient must not round twice.
     factor = (norm.running_var.double() + norm.eps).rsqrt()
     shift = -norm.running_mean.double() * factor
     if norm.affine:
         factor = factor * norm.weight
         shift = shift * norm.weight + norm.bias
-    fold_scale(conv, factor, shift)
-    return conv
+    return factor, shift
 
 
 @torch.no_grad()

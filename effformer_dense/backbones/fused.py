@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .chunked import equal_parts
 from .folding import fold_scale
-from .layers import ConvMlp, LayerScale
+from .layers import LayerScale
 from .tracing import is_recording, wants_standard_operators
 
 #: Hidden values of an MLP (channels x rows x width) that a thread computes at once on a CPU: few enough to stay in its
@@ -17,6 +19,20 @@ TILE_VALUES = 2**20
 #: And that all threads do: few enough for memory that the allocator reuses. Blocks of 32 MiB and more come from the
 #: system, page by page, every time.
 MAX_TILE_VALUES = 2**21
+
+
+class PointwiseMlp(Protocol):
+    """An MLP of 1 x 1 convolutions: one to ``hidden`` channels, perhaps one between rows, one back."""
+
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def fc1(self) -> nn.Module: ...
+    @property
+    def mid(self) -> nn.Module | None: ...
+    @property
+    def fc2(self) -> nn.Module: ...
+    def __call__(self, x: Tensor, /) -> Tensor: ...
 
 
 def fold_layer_scale(last: nn.Module, scale: nn.Module) -> nn.Module:
@@ -52,7 +68,7 @@ class FusedMlp(nn.Module):
         pooling: layer scale of the pooling branch, shape (C,).
     """
 
-    def __init__(self, mlp: ConvMlp, scale: nn.Module, pooling: Tensor | None = None) -> None:
+    def __init__(self, mlp: PointwiseMlp, scale: nn.Module, pooling: Tensor | None = None) -> None:
         super().__init__()
         self.mlp = mlp
         self.hidden = mlp.hidden
@@ -103,10 +119,10 @@ def _tile_values() -> int:
     return min(TILE_VALUES * torch.get_num_threads(), MAX_TILE_VALUES)
 
 
-def fuse_mlp(mlp: ConvMlp, scale: LayerScale, pooling: Tensor | None = None) -> FusedMlp:
+def fuse_mlp(mlp: PointwiseMlp, scale: nn.Module, pooling: Tensor | None = None) -> FusedMlp:
     """:class:`FusedMlp` of a block's parts, the kind that its device and its layers ask for."""
     folded = all(layer is None or isinstance(layer, nn.Conv2d) for layer in (mlp.fc1, mlp.mid, mlp.fc2))
-    kind = TiledMlp if folded and scale.weight.device.type == 'cpu' else FusedMlp
+    kind = TiledMlp if folded and next(mlp.fc1.parameters()).device.type == 'cpu' else FusedMlp
     return kind(mlp, scale, pooling)
 
 

@@ -1,6 +1,8 @@
-"""Building blocks that both generations share."""
+"""Building blocks that several families share."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from mmengine.registry import MODELS
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import UserError
-from .folding import FoldedConv, can_fold, fold_norm
+from .folding import FoldedConv, FoldedLinear, can_fold, fold_norm
 from .norm_gelu import activate, batch_norm_gelu, is_lean, may_overwrite
 from .tracing import is_recording
 
@@ -136,6 +138,23 @@ class ConvMlp(nn.Module):
         if self.mid is not None:
             x = self.mid(x)
         return self.fc2(x) if scale is None else self.fc2(x, scale)
+
+
+class TokenMlp(nn.Module):
+    """Two linear layers on tokens (..., C)."""
+
+    def __init__(self, channels: int, expansion_ratio: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, channels * expansion_ratio)
+        self.fc2 = nn.Linear(channels * expansion_ratio, channels)
+        self.activation = nn.GELU()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.fc2(self.activation(self.fc1(tokens)))
+
+    def fused(self) -> nn.Module:
+        """For inference: the activation goes into the layer before it."""
+        return nn.Sequential(OrderedDict(fc1=FoldedLinear(self.fc1, self.activation), fc2=self.fc2))
 
 
 class LayerScale(nn.Module):

@@ -89,6 +89,16 @@ def attend_recorded(operands: Operands) -> Tensor:
     return grid.permute(0, 4, 3, 1, 2) if by_column else grid.permute(0, 3, 4, 1, 2)
 
 
+def attend_recorded_plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention without a bias, (B, n, N, d) each: what ``F.scaled_dot_product_attention`` gives.
+
+    That one asks whether there is one token alone, and a program would hold for more.
+    """
+    heads = q.shape[1]
+    q, k, v = (x.flatten(0, 1) for x in (q * q.shape[-1] ** -0.5, k, v))  # (B * n, N, d)
+    return torch.bmm(torch.bmm(q, k.transpose(1, 2)).softmax(dim=2), v).unflatten(0, (-1, heads))
+
+
 def _maps(grid: Tensor) -> Tensor:
     """(B, rows, columns, n, width) to (B * n, width, rows * columns)."""
     return merge(grid.permute(0, 3, 4, 1, 2), 3, 4).flatten(0, 1)

@@ -54,11 +54,18 @@ def has_values(x: Tensor) -> bool:
 def merge(x: Tensor, first: int, last: int) -> Tensor:
     """``x.flatten(first, last)``, without a question whether a side is 1.
 
-    A view of other strides asks that, and a program would hold for maps of more cells alone.
+    A view of other strides asks that (:func:`in_order`).
     """
-    if wants_standard_operators():
-        x = x.clone(memory_format=torch.contiguous_format)
-    return x.flatten(first, last)
+    return in_order(x).flatten(first, last)
+
+
+def in_order(x: Tensor) -> Tensor:
+    """``x``, in a program a copy in the usual order in memory.
+
+    Of any other order, convolutions and products ask whether a side is 1, and a program would hold for maps of more
+    cells alone.
+    """
+    return x.clone(memory_format=torch.contiguous_format) if wants_standard_operators() else x
 
 
 def _in_vmap() -> bool:

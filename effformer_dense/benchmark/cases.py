@@ -18,7 +18,7 @@ from ..options import BenchmarkOptions
 from ..preflight.device import check_device
 from ..threads import available_cores
 from ..variants import ALL_VARIANTS, MAX_SIDE_PX, MIN_SIDE_PX, Variant
-from .published import check_published
+from .published import PUBLISHED_FILES, check_published
 
 #: Our networks in PyTorch.
 OWN = ('eager', 'fused', 'compiled', 'fused+compiled')
@@ -84,8 +84,8 @@ class Case:
 
 
 def variant_names() -> dict[str, Variant]:
-    """'v1_l1' ... 'v2_l' to their rows."""
-    return {f'v{row.generation}_{row.arch}': row for row in ALL_VARIANTS}
+    """'v1_l1' ... 'edgevit_s' to their rows."""
+    return {row.key: row for row in ALL_VARIANTS}
 
 
 def is_config(model: str) -> bool:
@@ -201,6 +201,12 @@ def _check_timm() -> None:
 def _misfit(case: Case) -> str:
     """Why a contender cannot take the size of its group; empty where it can."""
     size = (case.height, case.width)
+    if case.mode in (*TIMM, PUBLISHED):
+        row = variant_names()[case.model]
+        if case.mode == PUBLISHED and row.family not in PUBLISHED_FILES:
+            return f'The published code of EfficientFormer has no {case.model}.'
+        if case.mode in TIMM and row.timm_name is None:
+            return f'timm has no {case.model}.'
     if case.mode in TIMM and case.model.startswith('v1') and size != (TIMM_SIDE_PX, TIMM_SIDE_PX):
         return (
             f"timm's {case.model} takes {TIMM_SIDE_PX} px only, not {case.height}x{case.width}: --sizes {TIMM_SIDE_PX}."

@@ -9,14 +9,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..variants import V1, V2
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..variants import Variant
 
-#: By generation: file in https://github.com/snap-research/EfficientFormer, and what its classes begin with.
-_FILES = {1: ('detection/backbone.py', 'efficientformer_'), 2: ('detection/backbonev2.py', 'efficientformerv2_')}
+#: By family: file in https://github.com/snap-research/EfficientFormer, and what its classes begin with.
+PUBLISHED_FILES = {
+    V1: ('detection/backbone.py', 'efficientformer_'),
+    V2: ('detection/backbonev2.py', 'efficientformerv2_'),
+}
 
 
 def check_published(checkout: Path | None) -> None:
@@ -25,7 +29,7 @@ def check_published(checkout: Path | None) -> None:
         raise UserError(
             '--modes published needs --published FOLDER, a checkout of https://github.com/snap-research/EfficientFormer'
         )
-    for name, _ in _FILES.values():
+    for name, _ in PUBLISHED_FILES.values():
         if not (checkout / name).is_file():
             raise UserError(f'--published {checkout}: {name} is not there. Is it a checkout of EfficientFormer?')
 
@@ -39,7 +43,7 @@ def published_backbone(checkout: Path, row: Variant) -> nn.Module:
     Raises:
         UserError: the file cannot be run, or has no such class.
     """
-    name, prefix = _FILES[row.generation]
+    name, prefix = PUBLISHED_FILES[row.family]
     stand_ins = _stand_ins()
     before = {key: sys.modules.get(key) for key in stand_ins}
     spec = importlib.util.spec_from_file_location('published_backbone', checkout / name)

@@ -25,6 +25,7 @@ from ..errors import UserError
 from ..invocation import command
 from ..runtime.metadata import Metadata
 from ..runtime.sessions import open_session
+from ..variants import V1
 from .cases import EXPORTED, PRECISIONS, PUBLISHED, TIMM, Case, exported_format, is_config, variant_names
 from .published import published_backbone
 from .yardstick import synchronize
@@ -80,12 +81,13 @@ def _backbone(case: Case) -> nn.Module:
         import timm  # only who compares needs it
 
         # Its V2 can be told another size, its V1 has one.
-        size: dict[str, Any] = {} if row.generation == 1 else dict(img_size=(case.height, case.width))
+        size: dict[str, Any] = {} if row.family == V1 else dict(img_size=(case.height, case.width))
+        assert row.timm_name is not None, 'make_groups leaves out what timm has not'
         return timm.create_model(row.timm_name.split('.')[0], num_classes=0, **size)
     if case.mode == PUBLISHED:
         assert case.published is not None, 'make_groups has asked for it'
         return published_backbone(case.published, row)
-    return MODELS.build(dict(type=f'EfficientFormerV{row.generation}', arch=row.arch, with_cp=case.with_cp))
+    return MODELS.build(dict(type=row.family, arch=row.arch, with_cp=case.with_cp))
 
 
 def _whole_model(config: str) -> nn.Module:

@@ -81,7 +81,7 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
     if variant is not None and variant != backbone.variant:
         raise UserError(
             f'These weights are of {variant.name}, and the backbone is {backbone.variant.name}. '
-            f"Set arch='{variant.arch}' (type='EfficientFormerV{variant.generation}') or load the other file."
+            f"Set arch='{variant.arch}' (type='{variant.family}') or load the other file."
         )
     for key in [key for key in native if key.startswith('out_norms.') and key not in expected]:
         del native[key]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..backbones.edgevit import EdgeViT
 from ..backbones.efficientformer_v1 import EfficientFormerV1
 from ..backbones.efficientformer_v2 import EfficientFormerV2
 from ..errors import UserError, choice_error
@@ -22,6 +23,7 @@ from .read import read_file
 from .report import load_report
 from .unwrap import Found, check_tensors, describe_rest, find_backbone, take, weights_in
 
+_BACKBONES = {cls.__name__: cls for cls in (EfficientFormerV1, EfficientFormerV2, EdgeViT)}
 SUFFIXES = ('.pth', '.safetensors')
 
 
@@ -107,7 +109,7 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     if found is None or source is None:
         sample = ', '.join(list(weights)[:5])
         place = '' if prefix is None else f' under {prefix!r}'
-        raise UserError(f'no EfficientFormer{place} among its {len(weights)} entries ({sample}, ...).')
+        raise UserError(f'no EfficientFormer or EdgeViT{place} among its {len(weights)} entries ({sample}, ...).')
     check_tensors(found.backbone)
     native, ignored = to_native(found.backbone)
     variant = _checked_variant(native)
@@ -124,10 +126,11 @@ def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
     """Variant of weights that hold all of it and nothing else."""
     variant = identify_variant(native)
     if variant is None:
-        raise UserError('its widths and depths are those of no published size of EfficientFormer.')
-    backbone = EfficientFormerV1 if variant.generation == 1 else EfficientFormerV2
+        raise UserError('its widths and depths are those of no published size of EfficientFormer or EdgeViT.')
     with torch.device('meta'):
-        expected = backbone(arch=variant.arch, out_norm=any(key.startswith('out_norms.') for key in native))
+        expected = _BACKBONES[variant.family](
+            arch=variant.arch, out_norm=any(key.startswith('out_norms.') for key in native)
+        )
     report = load_report(native, expected.state_dict())
     # Fewer output norms than stages: out_indices.
     missing = [key for key in report.missing if not key.startswith('out_norms.')]
@@ -157,7 +160,8 @@ def _company(
 
 def _classifier(keys: Iterable[str], source: Naming, target: Naming) -> dict[str, str]:
     """{key of the file: name in the new one} for a classifier and the norm before it."""
-    names = {theirs: target.classifier[name] for name, theirs in source.classifier.items()}
+    both = source.classifier.keys() & target.classifier.keys()
+    names = {source.classifier[name]: target.classifier[name] for name in both}
     parts = {key: key.rpartition('.') for key in keys}
     return {key: f'{names[part]}.{leaf}' for key, (part, _, leaf) in parts.items() if part in names}
 

@@ -23,7 +23,7 @@ def full_name(name: str) -> str:
     Raises:
         UserError: no weights of that name for these backbones.
     """
-    names = [row.timm_name for row in ALL_VARIANTS]
+    names = [row.timm_name for row in ALL_VARIANTS if row.timm_name is not None]
     for candidate in names:
         if name in (candidate, candidate.split('.')[0]):
             return candidate

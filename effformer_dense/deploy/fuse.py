@@ -18,7 +18,7 @@ from .winograd import use_winograd
 def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
     """Copy a model for inference: equal outputs, less time and memory.
 
-    In every EfficientFormer backbone of ``model``, batch norms and layer scales go into the convolutions before them;
+    In every backbone of this package in ``model``, batch norms and layer scales go into the convolutions before them;
     on a CPU, MLPs are computed in tiles, and convolutions with their activations are one operation of oneDNN.
     Elsewhere (necks, heads) batch norms are folded by mmcv, and on a CPU wide 3 x 3 convolutions are computed by
     Winograd's algorithm. The copy is in evaluation mode, can be compiled and
@@ -35,14 +35,14 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
         The copy. Its ``state_dict`` has other keys.
 
     Raises:
-        UserError: no EfficientFormer backbone in ``model``; another ``precision``, or one that its device lacks.
+        UserError: no backbone of this package in ``model``; another ``precision``, or one that its device lacks.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone)]
     if not backbones:
         raise UserError(
-            f'{type(model).__name__} holds no EfficientFormer backbone: fuse() knows how to fold '
-            'EfficientFormerV1 and EfficientFormerV2, alone or inside a detector or segmentor.'
+            f'{type(model).__name__} holds no backbone of effformer_dense: fuse() knows how to fold '
+            'EfficientFormerV1, EfficientFormerV2 and EdgeViT, alone or inside a detector or segmentor.'
         )
     check_precision(precision, next(backbones[0].parameters()).device)
     for backbone in backbones:

@@ -11,7 +11,8 @@ from torch import nn
 
 from effformer_dense import EfficientFormerV1, EfficientFormerV2
 from effformer_dense.backbones.base import DenseBackbone
-from effformer_dense.variants import ALL_VARIANTS, Variant
+from effformer_dense.backbones.layers import DropPath
+from effformer_dense.variants import ALL_VARIANTS, V1, Variant
 from tests.helpers import SIZES, build, randomise
 
 PARAMETERS = {
@@ -22,6 +23,9 @@ PARAMETERS = {
     'l1': 11_391_032,
     'l3': 30_378_976,
     'l7': 80_689_792,
+    'xxs': 3_778_128,
+    'xs': 6_384_288,
+    's': 12_722_400,
 }
 
 
@@ -61,7 +65,7 @@ def test_evaluation_is_deterministic(variant: Variant) -> None:
 
 
 def test_registered_in_the_root_registry(variant: Variant) -> None:
-    net = MODELS.build(dict(type=f'EfficientFormerV{variant.generation}', arch=variant.arch))
+    net = MODELS.build(dict(type=variant.family, arch=variant.arch))
     assert isinstance(net, DenseBackbone)
 
 
@@ -101,7 +105,7 @@ def test_frozen_stages_neither_learn_nor_move(tiny: Variant, frozen_stages: int)
     assert all(not torch.equal(net.state_dict()[n], before[n]) for n in running)
     assert bool(running) == (frozen_stages < 4)
     moved = [n for n, p in net.named_parameters() if p.requires_grad and not torch.equal(p, before[n])]
-    assert bool(moved) == (frozen_stages < 4 or tiny.generation == 1), 'the output norms of V1 always learn'
+    assert bool(moved) == (frozen_stages < 4 or tiny.family == V1), 'the output norms of V1 always learn'
 
 
 def test_norm_eval_keeps_statistics(tiny: Variant) -> None:
@@ -153,16 +157,18 @@ def test_norm_cfg_can_freeze_the_affine_parameters(tiny: Variant) -> None:
 
 def test_drop_path_rates_rise_to_the_given_one(variant: Variant) -> None:
     net = build(variant, drop_path_rate=0.2)
-    rates = [block.drop_path.rate for stage in net.stages for block in stage.blocks]
+    rates = _drop_path_rates(net)
     assert rates[0] == 0 and rates[-1] == pytest.approx(0.2)
-    assert rates == sorted(rates)
-    own = [block.drop_path.rate for stage in build(variant).stages for block in stage.blocks]
+    assert rates == sorted(rates) and len(set(rates)) == sum(variant.depths)
+    own = _drop_path_rates(build(variant))
     assert own[-1] == pytest.approx(variant.drop_path_rate)
 
 
-def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
-    from effformer_dense.backbones.layers import DropPath
+def _drop_path_rates(net: nn.Module) -> list[float]:
+    return [module.rate for module in net.stages.modules() if isinstance(module, DropPath)]
 
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
     drop = DropPath(0.25).train()
     out = drop(torch.ones(4000, 2, 1, 1))
     torch.testing.assert_close(out.unique(), torch.tensor([0.0, 1 / 0.75]))
@@ -245,4 +251,7 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
 
 
 def test_every_variant_has_one_row() -> None:
-    assert [row.arch for row in ALL_VARIANTS] == ['l1', 'l3', 'l7', 's0', 's1', 's2', 'l']
+    assert [row.arch for row in ALL_VARIANTS] == [
+        'l1', 'l3', 'l7', 's0', 's1', 's2', 'l', 'xxs', 'xs', 's',
+    ]  # fmt: skip
+    assert len({row.key for row in ALL_VARIANTS}) == len(ALL_VARIANTS)

@@ -42,7 +42,7 @@ def test_traffic_is_what_layers_read_and_write(model: str) -> None:
     from effformer_dense.benchmark.cases import variant_names
 
     row = variant_names()[model]
-    network = MODELS.build(dict(type=f'EfficientFormerV{row.generation}', arch=row.arch)).eval()
+    network = MODELS.build(dict(type=row.family, arch=row.arch)).eval()
     seen = []
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):

@@ -13,7 +13,7 @@ import timm
 import torch
 
 from effformer_dense.checkpoint import Layout, convert, convert_file, detect_layout, from_native, read_file, to_native
-from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from effformer_dense.variants import EDGEVIT_VARIANTS, V1_VARIANTS, V2_VARIANTS, Variant
 from tests.helpers import PROJECT_ROOT, build, randomise, variant_id
 
 TOOL = PROJECT_ROOT / 'tools' / 'convert_checkpoint.py'
@@ -36,24 +36,24 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], Path]:
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('layout', [Layout.TIMM, Layout.OFFICIAL])
 def test_there_and_back_is_exact(
-    layout: Layout, suffix: str, variant: Variant, ours: Callable[[Variant], Path], tmp_path: Path
+    layout: Layout, suffix: str, efficientformer: Variant, ours: Callable[[Variant], Path], tmp_path: Path
 ) -> None:
-    state = torch.load(ours(variant), weights_only=True, mmap=True)
-    there = convert_file(ours(variant), tmp_path / f'there{suffix}', layout)
+    state = torch.load(ours(efficientformer), weights_only=True, mmap=True)
+    there = convert_file(ours(efficientformer), tmp_path / f'there{suffix}', layout)
     back = convert_file(tmp_path / f'there{suffix}', tmp_path / f'back{suffix}')
-    assert there.variant == back.variant == variant
+    assert there.variant == back.variant == efficientformer
     assert (there.source, there.target, back.source) == (Layout.NATIVE, layout, layout)
     written = read_file(tmp_path / f'back{suffix}')
     assert written.keys() == state.keys()
     assert all(torch.equal(value, written[key]) and value.dtype == written[key].dtype for key, value in state.items())
 
 
-def test_timm_loads_the_file_strictly(variant: Variant, tmp_path: Path) -> None:
-    net = randomise(build(variant, out_norm=False)).eval()
+def test_timm_loads_the_file_strictly(efficientformer: Variant, tmp_path: Path) -> None:
+    net = randomise(build(efficientformer, out_norm=False)).eval()
     torch.save(net.state_dict(), tmp_path / 'ours.pth')
     conversion = convert_file(tmp_path / 'ours.pth', tmp_path / 'timm.safetensors', Layout.TIMM)
     assert conversion.added[0] == 'norm.weight' and 'added: norm.weight' in conversion.summary()
-    name = variant.timm_name.split('.')[0]
+    name = efficientformer.timm_name.split('.')[0]
     reference = timm.create_model(name, num_classes=0).eval()
     reference.load_state_dict(read_file(tmp_path / 'timm.safetensors'), strict=True)
     images = torch.randn(1, 3, 224, 224)
@@ -63,9 +63,9 @@ def test_timm_loads_the_file_strictly(variant: Variant, tmp_path: Path) -> None:
             assert float((ours - theirs).abs().max() / theirs.std()) < 1e-5
 
 
-def test_a_classifier_goes_along_to_timm_and_back(variant: Variant) -> None:
+def test_a_classifier_goes_along_to_timm_and_back(efficientformer: Variant) -> None:
     """timm -> official -> timm, classifier and all: the same file."""
-    state = randomise(timm.create_model(variant.timm_name.split('.')[0])).state_dict()
+    state = randomise(timm.create_model(efficientformer.timm_name.split('.')[0])).state_dict()
     official = convert(state, Layout.OFFICIAL)
     assert 'dist_head.weight' in official.weights and not official.added
     assert set(official.left_out.values()) <= {'derivable index'}
@@ -95,6 +95,19 @@ def test_index_buffers_are_those_of_timm() -> None:
         written = from_native(build(row, out_norm=False).state_dict(), row, Layout.TIMM)
         indices = [key for key in reference if key.endswith('idxs')]
         assert indices and all(torch.equal(reference[key], written[key]) for key in indices)
+
+
+def test_edgevit_is_converted_with_its_classifier_and_timm_has_none(golden_state: Callable[[str], dict]) -> None:
+    state = golden_state('edgevit_xxs')
+    there = convert(state, Layout.NATIVE)
+    assert there.variant == EDGEVIT_VARIANTS['xxs'] and set(there.left_out) == {
+        key for key in state if key.startswith(('norm.', 'head.'))
+    }
+    back = convert({**there.weights, **{key: state[key] for key in there.left_out}}, Layout.OFFICIAL)
+    assert back.weights.keys() == state.keys()
+    assert all(torch.equal(value, back.weights[key]) for key, value in state.items())
+    with pytest.raises(ValueError, match='timm has no EdgeViT xxs: its weights are written as effformer_dense or off'):
+        convert(state, Layout.TIMM)
 
 
 def test_mmpretrain_and_hugging_face_are_read_and_not_written() -> None:
@@ -137,8 +150,8 @@ def test_the_tool_says_what_it_did(tmp_path: Path) -> None:
         (['gone.pth', 'out.pth'], 'gone.pth is no file'),
         (['in.pth', 'out.onnx'], r'.pth, .safetensors; got .*\.onnx'),
         (['in.pth', 'in.pth'], 'is the file to convert'),
-        (['other.pth', 'out.pth'], r'no EfficientFormer among its 1 entries \(layer1.weight'),
-        (['in.pth', 'out.pth', '--prefix', 'student.'], "no EfficientFormer under 'student.'"),
+        (['other.pth', 'out.pth'], r'no EfficientFormer or EdgeViT among its 1 entries \(layer1.weight'),
+        (['in.pth', 'out.pth', '--prefix', 'student.'], "no EfficientFormer or EdgeViT under 'student.'"),
     ],
 )
 def test_mistakes_with_the_tool(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import timm
 import torch
 
 from effformer_dense.checkpoint import Layout, convert
-from effformer_dense.variants import V1_VARIANTS, V2_VARIANTS, Variant
+from effformer_dense.variants import ALL_VARIANTS, EDGEVIT_VARIANTS, V1, V1_VARIANTS, V2_VARIANTS, Variant
 from tests.golden import weights
 from tests.helpers import GOLDEN, build
 
@@ -19,8 +19,7 @@ CASES = ['v1_l1', pytest.param('v1_l3', marks=pytest.mark.slow), 'v2_s0', pytest
 
 
 def _variant(case: str) -> Variant:
-    generation, arch = case.split('_')
-    return (V1_VARIANTS if generation == 'v1' else V2_VARIANTS)[arch]
+    return next(row for row in ALL_VARIANTS if row.key == case)
 
 
 def _compare(net: torch.nn.Module, name: str, sizes: Sequence[str] = ('224x224',)) -> None:
@@ -33,7 +32,8 @@ def _compare(net: torch.nn.Module, name: str, sizes: Sequence[str] = ('224x224',
     """
     allowed = 3e-4 if name == 'official_imagenet_v2_s2' else 1e-4
     expected = json.loads((GOLDEN / 'features' / f'{name}.json').read_text())
-    exact = build(net.variant, bias_grid=net.bias_grid, bias_resize=net.bias_resize, out_norm=bool(net.out_norms))
+    bias = {name: getattr(net, name) for name in ('bias_grid', 'bias_resize') if hasattr(net, name)}
+    exact = build(net.variant, out_norm=bool(net.out_norms), **bias)
     exact.load_state_dict(net.state_dict())
     exact.double().eval()
     for size in sizes:
@@ -73,6 +73,13 @@ def test_published_imagenet_weights_at_224_px_in_every_mode(
     net = build(_variant(case), bias_resize=mode, out_norm=False).eval()
     net.load_state_dict(golden_state(f'official_imagenet_{case}'))
     _compare(net, f'official_imagenet_{case}')
+
+
+@pytest.mark.parametrize('arch', ['xxs', pytest.param('s', marks=pytest.mark.slow)])
+def test_published_edgevit_weights(arch: str, golden_state: Callable[[str], dict]) -> None:
+    net = build(EDGEVIT_VARIANTS[arch]).eval()
+    net.load_state_dict(golden_state(f'edgevit_{arch}'))
+    _compare(net, f'edgevit_{arch}')
 
 
 @pytest.mark.parametrize('source', ['mmpretrain', 'huggingface'])
@@ -124,8 +131,8 @@ def test_official_layout_of_v2_gives_timms_features(arch: str, golden_state: Cal
 
 @pytest.mark.parametrize('kind', ['imagenet', 'coco'])
 def test_every_official_layout_loads_without_a_rest(
-    kind: str, variant: Variant, golden_state: Callable[[str], dict]
+    kind: str, efficientformer: Variant, golden_state: Callable[[str], dict]
 ) -> None:
-    out_norm = kind == 'coco' and variant.generation == 1
-    net = build(variant, bias_grid=25 if kind == 'coco' else 7, out_norm=out_norm)
-    net.load_state_dict(golden_state(f'official_{kind}_v{variant.generation}_{variant.arch}'), strict=True)
+    out_norm = kind == 'coco' and efficientformer.family == V1
+    net = build(efficientformer, bias_grid=25 if kind == 'coco' else 7, out_norm=out_norm)
+    net.load_state_dict(golden_state(f'official_{kind}_{efficientformer.key}'), strict=True)

@@ -21,9 +21,9 @@ def _timm_model(variant: Variant) -> torch.nn.Module:
     return randomise(timm.create_model(variant.timm_name.split('.')[0])).eval()
 
 
-def test_features_equal_those_of_timm_at_224_px(variant: Variant) -> None:
-    reference = _timm_model(variant)
-    net = build(variant, out_norm=False).eval()
+def test_features_equal_those_of_timm_at_224_px(efficientformer: Variant) -> None:
+    reference = _timm_model(efficientformer)
+    net = build(efficientformer, out_norm=False).eval()
     net.load_state_dict(reference.state_dict())
     images = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
@@ -33,13 +33,15 @@ def test_features_equal_those_of_timm_at_224_px(variant: Variant) -> None:
             assert float((ours - theirs).abs().max() / theirs.std()) < 1e-5
 
 
-def test_pretrained_start_by_name_from_the_hub_cache(variant: Variant, hub_snapshot: Callable[[str], Path]) -> None:
-    name = variant.timm_name
-    state = {key: value.clone().contiguous() for key, value in _timm_model(variant).state_dict().items()}
+def test_pretrained_start_by_name_from_the_hub_cache(
+    efficientformer: Variant, hub_snapshot: Callable[[str], Path]
+) -> None:
+    name = efficientformer.timm_name
+    state = {key: value.clone().contiguous() for key, value in _timm_model(efficientformer).state_dict().items()}
     save_file(state, hub_snapshot(f'timm/{name}') / 'model.safetensors')
-    net = build(variant, out_norm=False, init_cfg=dict(type='Pretrained', checkpoint=f'timm://{name}'))
+    net = build(efficientformer, out_norm=False, init_cfg=dict(type='Pretrained', checkpoint=f'timm://{name}'))
     net.init_weights()
-    by_hand = build(variant, out_norm=False)
+    by_hand = build(efficientformer, out_norm=False)
     by_hand.load_state_dict(state)
     loaded = net.state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in by_hand.state_dict().items())

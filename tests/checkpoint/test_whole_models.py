@@ -71,10 +71,10 @@ def test_published_dense_checkpoint_in_a_whole_model(
 @pytest.mark.slow
 @WHOLE
 @pytest.mark.parametrize('layout', [Layout.TIMM, Layout.OFFICIAL])
-def test_every_variant_in_a_whole_model(kind: str, layout: Layout, variant: Variant) -> None:
-    net = randomise(build(variant, out_norm=False))
-    model = _model(_config(kind, f'v{variant.generation}_{variant.arch}', out_norm=False))
-    foreign = from_native(net.state_dict(), variant, layout)
+def test_every_variant_in_a_whole_model(kind: str, layout: Layout, efficientformer: Variant) -> None:
+    net = randomise(build(efficientformer, out_norm=False))
+    model = _model(_config(kind, efficientformer.key, out_norm=False))
+    foreign = from_native(net.state_dict(), efficientformer, layout)
     model.load_state_dict(_whole_state(model, foreign), strict=True)
     for (key, value), loaded in zip(net.state_dict().items(), model.backbone.state_dict().values(), strict=True):
         assert torch.equal(value, loaded), key

@@ -15,23 +15,23 @@ from effformer_dense.config.nodes import walk
 from effformer_dense.engine.open import open_config
 from effformer_dense.options import ConfigOptions
 from effformer_dense.preflight.arguments import check_arguments
-from effformer_dense.variants import Variant
+from effformer_dense.variants import V1, Variant
 from tests.helpers import PROJECT_ROOT, build, variant_id
 
 CONFIGS = PROJECT_ROOT / 'configs'
 DEMO = CONFIGS / 'maskrcnn_v2_s0_shapes.py'
 
 
-def test_each_variant_has_a_coco_config_with_its_recipe(variant: Variant) -> None:
-    path = CONFIGS / f'maskrcnn_v{variant.generation}_{variant.arch}_coco.py'
+def test_each_variant_has_a_coco_config_with_its_recipe(efficientformer: Variant) -> None:
+    path = CONFIGS / f'maskrcnn_{efficientformer.key}_coco.py'
     cfg = load_config(ConfigOptions(path))
-    backbone, reference = cfg.model.backbone, build(variant)
-    assert backbone.type == f'EfficientFormerV{variant.generation}' and backbone.arch == variant.arch
+    backbone, reference = cfg.model.backbone, build(efficientformer)
+    assert (backbone.type, backbone.arch) == (efficientformer.family, efficientformer.arch)
     assert tuple(cfg.model.neck.in_channels) == reference.out_channels
-    assert backbone.init_cfg.checkpoint == f'timm://{variant.timm_name}'
+    assert backbone.init_cfg.checkpoint == f'timm://{efficientformer.timm_name}'
     assert backbone.drop_path_rate is None
     assert (cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.clip_grad) == (2e-4, None)
-    assert cfg.optim_wrapper.optimizer.weight_decay == (1e-4 if variant.generation == 1 else 0.05)
+    assert cfg.optim_wrapper.optimizer.weight_decay == (1e-4 if efficientformer.family == V1 else 0.05)
     assert cfg.train_cfg.max_epochs == 12 and cfg.param_scheduler[1].milestones == [8, 11]
     assert cfg.param_scheduler[0].end == 500
     assert cfg.auto_scale_lr.base_batch_size == 16 and cfg.train_dataloader.batch_size == 2
@@ -61,18 +61,18 @@ def test_bases_of_a_config_have_disjoint_top_level_keys(family: str) -> None:
             seen[key] = base
 
 
-def test_each_variant_has_an_ade20k_config_with_its_recipe(variant: Variant) -> None:
-    path = CONFIGS / f'semfpn_v{variant.generation}_{variant.arch}_ade20k.py'
+def test_each_variant_has_an_ade20k_config_with_its_recipe(efficientformer: Variant) -> None:
+    path = CONFIGS / f'semfpn_{efficientformer.key}_ade20k.py'
     cfg = load_config(ConfigOptions(path))
-    backbone, reference = cfg.model.backbone, build(variant)
-    assert backbone.type == f'EfficientFormerV{variant.generation}' and backbone.arch == variant.arch
+    backbone, reference = cfg.model.backbone, build(efficientformer)
+    assert (backbone.type, backbone.arch) == (efficientformer.family, efficientformer.arch)
     assert tuple(cfg.model.neck.in_channels) == reference.out_channels
-    assert backbone.init_cfg.checkpoint == f'timm://{variant.timm_name}'
+    assert backbone.init_cfg.checkpoint == f'timm://{efficientformer.timm_name}'
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2e-4, weight_decay=1e-4)
     assert cfg.optim_wrapper.clip_grad is None
     (poly,) = cfg.param_scheduler
     assert (poly.type, poly.power, poly.begin, poly.end, poly.by_epoch) == ('PolyLR', 0.9, 0, 40000, False)
-    assert poly.eta_min == (0.0 if variant.generation == 1 else 1e-6)
+    assert poly.eta_min == (0.0 if efficientformer.family == V1 else 1e-6)
     assert cfg.train_cfg.max_iters == 40000
     assert cfg.auto_scale_lr.base_batch_size == 32 and cfg.train_dataloader.batch_size == 4
     assert cfg.model.decode_head.num_classes == 150 and cfg.model.test_cfg.mode == 'whole'

@@ -109,5 +109,5 @@ def test_compiled_for_all_sizes_at_once(fused: bool, monkeypatch: pytest.MonkeyP
 
 
 def test_model_without_our_backbone_is_refused() -> None:
-    with pytest.raises(ValueError, match='Sequential holds no EfficientFormer backbone'):
+    with pytest.raises(ValueError, match='Sequential holds no backbone of effformer_dense'):
         fuse(nn.Sequential(nn.Conv2d(3, 3, 1)))

@@ -16,7 +16,7 @@ from effformer_dense.deploy import fuse
 from effformer_dense.deploy.features import FeatureGraph, Normalise
 from effformer_dense.deploy.formats.pt2 import Pt2Format
 from effformer_dense.deploy.record import record
-from effformer_dense.variants import Variant
+from effformer_dense.variants import V2, Variant
 from tests.deploy.deviation import EXAMPLE_SIZE, SIZES, largest_deviation, picture
 from tests.helpers import PROJECT_ROOT, build, randomise
 
@@ -52,7 +52,7 @@ def test_one_program_serves_every_size(tiny: Variant, mode: str, fused: bool) ->
 @pytest.mark.slow
 @pytest.mark.parametrize('fused', [False, True], ids=['plain', 'fused'])
 def test_what_depends_on_the_number_of_tokens_follows_the_size(tiny: Variant, fused: bool) -> None:
-    of_v2 = dict(talking_bias='mean') if tiny.generation == 2 else {}
+    of_v2 = dict(talking_bias='mean') if tiny.family == V2 else {}
     graph = _graph(tiny, fused, attention_scale='log_tokens', bias_grid=5, **of_v2)
     program = record(graph, {'image': picture(*EXAMPLE_SIZE)})
     for size in SIZES:

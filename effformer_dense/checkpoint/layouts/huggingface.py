@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ... import variants
 from .table import DERIVABLE_INDEX, FLAT_TABLES, Layout, Naming, Place
 
 _LAYER_SCALES = {'layer_scale_1.weight': 'layer_scale_1', 'layer_scale_2.weight': 'layer_scale_2'}
@@ -17,7 +18,7 @@ _BLOCK_ON_MAPS = {
 # blocks on maps and those on tokens apart.
 V1 = Naming(
     layout=Layout.HUGGING_FACE,
-    generations=(1,),
+    families=(variants.V1,),
     markers=('patch_embed.convolution1.weight',),
     places=(
         Place(

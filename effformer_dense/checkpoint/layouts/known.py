@@ -9,12 +9,12 @@ from torch import Tensor
 
 from ...errors import UserError
 from ...variants import Variant
-from . import huggingface, mmpretrain, official, timm
+from . import edgevit, huggingface, mmpretrain, official, timm
 from .native import NATIVE
 from .rename import read, write
 from .table import Layout, Naming
 
-#: Every layout's, per generation. Of those with the same markers, those with a sign come first.
+#: Every layout's, per family. Of those with the same markers, those with a sign come first.
 NAMINGS: tuple[Naming, ...] = (
     official.V2,
     official.V1,
@@ -22,6 +22,7 @@ NAMINGS: tuple[Naming, ...] = (
     huggingface.V1,
     timm.V1,
     timm.V2,
+    edgevit.OFFICIAL,
     NATIVE,
 )
 #: The layouts that are written. Models of the others have parts around the backbone that we do not make.
@@ -35,7 +36,7 @@ def detect_layout(keys: Iterable[str]) -> Layout | None:
 
 
 def detect_naming(keys: Collection[str]) -> Naming | None:
-    """As :func:`detect_layout`, with the names of the generation; to look for a key in ``keys`` must be quick."""
+    """As :func:`detect_layout`, with the names of the family; to look for a key in ``keys`` must be quick."""
     found = [naming for naming in NAMINGS if naming.markers[0] in keys]
     found = found or [naming for naming in NAMINGS if any(marker in keys for marker in naming.markers[1:])]
     return next((naming for naming in found if not naming.sign or any(naming.sign in key for key in keys)), None)
@@ -87,7 +88,7 @@ def from_native(native: Mapping[str, Tensor], variant: Variant, layout: Layout) 
         code's layout; timm has no place for them.
 
     Raises:
-        UserError: another layout.
+        UserError: another layout, or one that has no such networks.
     """
     return from_native_with_rest(native, variant, layout)[0]
 
@@ -102,5 +103,13 @@ def from_native_with_rest(
 
 
 def naming_of(variant: Variant, layout: Layout) -> Naming:
-    """How ``layout``, which must have this generation, names a variant."""
-    return next(naming for naming in NAMINGS if naming.layout is layout and variant.generation in naming.generations)
+    """How ``layout`` names a variant.
+
+    Raises:
+        UserError: it has no such networks.
+    """
+    namings = [naming for naming in NAMINGS if variant.family in naming.families]
+    if layout not in [naming.layout for naming in namings]:
+        written = [target.value for target in TARGETS if target in [naming.layout for naming in namings]]
+        raise UserError(f'{layout.value} has no {variant.name}: its weights are written as {" or ".join(written)}.')
+    return next(naming for naming in namings if naming.layout is layout)

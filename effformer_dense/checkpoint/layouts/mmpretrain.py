@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ... import variants
 from .table import DERIVABLE_INDEX, FLAT_TABLES, MAP_MLP, TOKEN_LAYERS, Layout, Naming, Place
 
 _LAYER_SCALES = {'layer_scale_1.weight': 'ls1.weight', 'layer_scale_2.weight': 'ls2.weight'}
@@ -10,7 +11,7 @@ _BLOCK_ON_MAPS = {**_LAYER_SCALES, **MAP_MLP}
 # In all stages but the first, place 0 is the step down. The flattening has a place among the blocks of the last stage.
 V1 = Naming(
     layout=Layout.MMPRETRAIN,
-    generations=(1,),
+    families=(variants.V1,),
     markers=('patch_embed.0.conv.weight',),
     places=(
         Place('stem.conv{1,2}', 'patch_embed.{0,1}', {'conv.*': 'conv.*', 'norm.*': 'bn.*'}),

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ...variants import ALL_VARIANTS, Variant
+from ...variants import ALL_VARIANTS, EDGEVIT, V1, V2, Variant
 from .table import Layout, Naming
 
 NATIVE = Naming(
     layout=Layout.NATIVE,
-    generations=(1, 2),
-    markers=('stem.conv1.norm.weight', 'stem.conv1.conv.weight'),  # the latter for a norm that has no weight
+    families=(V1, V2, EDGEVIT),
+    markers=(
+        'stem.conv1.norm.weight',
+        'stem.conv1.conv.weight',  # for a norm that has no weight
+        'stages.0.blocks.0.local.position.conv.weight',  # of EdgeViT
+    ),
     classifier={'norm': 'norm', 'head': 'head', 'head_dist': 'head_dist'},
 )
 
@@ -29,7 +33,7 @@ def identify_variant(native: Mapping[str, Tensor]) -> Variant | None:
 
 
 def _output_width(native: Mapping[str, Tensor], stage: int) -> int | None:
-    names = ['stem.conv2.conv.weight']
+    names = ['stem.conv2.conv.weight', 'stem.conv.weight']
     if stage > 0:
         names = [f'stages.{stage}.downsample.conv.weight', f'stages.{stage}.downsample.conv.conv.weight']
     return next((native[name].shape[0] for name in names if name in native and native[name].dim()), None)

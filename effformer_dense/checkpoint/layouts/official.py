@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ... import variants
 from .table import (
     COLUMN_SCALES,
     DERIVABLE_INDEX,
@@ -37,7 +38,7 @@ _BLOCK_ON_MAPS = {**_LAYER_SCALES, **MAP_MLP}
 # Even places of `network` are stages, odd ones the steps down between them. V1's flattening counts as a block.
 V1 = Naming(
     layout=Layout.OFFICIAL,
-    generations=(1,),
+    families=(variants.V1,),
     markers=(_MARKER,),
     places=(
         _STEM,
@@ -67,7 +68,7 @@ _ATTENTION = {
 
 V2 = Naming(
     layout=Layout.OFFICIAL,
-    generations=(2,),
+    families=(variants.V2,),
     markers=(_MARKER,),
     sign='.mlp.mid.',
     places=(

@@ -55,7 +55,7 @@ def write(naming: Naming, native: Mapping[str, Tensor], maps: int) -> tuple[dict
     """Our entries in their layout with the index buffers it has, and {our key: reason} for those left out.
 
     Args:
-        naming: of the generation that the entries are of.
+        naming: of the family that the entries are of.
         native: entries of one backbone.
         maps: how many blocks of the last stage work on maps.
     """

@@ -70,14 +70,14 @@ class Copy:
 
 @dataclass(frozen=True, eq=False)
 class Naming:
-    """How a layout names the backbones of one generation, or of several.
+    """How a layout names the backbones of one family, or of several.
 
     Attributes:
         layout: whose names these are.
-        generations: of :class:`~effformer_dense.variants.Variant`.
+        families: of :class:`~effformer_dense.variants.Variant`.
         markers: keys that tell the layout. Only this layout has the first; others are looked for in files that have the
             first of no layout.
-        sign: part of a name that tells this generation from others with the same markers.
+        sign: part of a name that tells this family from others with the same markers.
         places: the names, both ways. A name belongs to the first place that has it; one that no place has is kept as
             it is, so that whoever compares with a model can report it.
         forms: values of another shape.
@@ -90,7 +90,7 @@ class Naming:
     """
 
     layout: Layout
-    generations: tuple[int, ...]
+    families: tuple[str, ...]
     markers: tuple[str, ...]
     sign: str = ''
     places: tuple[Place, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ... import variants
 from ...variants import Variant
 from .table import DERIVABLE_INDEX, FLAT_TABLES, MAP_MLP, TOKEN_LAYERS, Layout, Naming, Place, each
 
@@ -15,7 +16,7 @@ _LAYER_SCALES = {'layer_scale_1.weight': 'ls1.gamma', 'layer_scale_2.weight': 'l
 # V1's flattening has a place among the blocks of the last stage.
 V1 = Naming(
     layout=Layout.TIMM,
-    generations=(1,),
+    families=(variants.V1,),
     markers=('stem.norm1.weight',),
     places=(
         Place(
@@ -53,7 +54,7 @@ _ATTENTION = {**each(('k', 'v', 'v_local', 'proj'), _CONV_NORM), 'bias.table': '
 # Here the index is computed when the model is built, and not saved.
 V2 = Naming(
     layout=Layout.TIMM,
-    generations=(2,),
+    families=(variants.V2,),
     markers=('stem.conv1.bn.weight',),
     places=(
         Place('stem', 'stem', each(('conv1', 'conv2'), _CONV_NORM)),
@@ -91,7 +92,7 @@ def fresh_norm(variant: Variant) -> dict[str, Tensor]:
     """Entries ``norm.*`` as timm initialises them: its models end in a norm that a backbone has not."""
     width = variant.widths[-1]
     norm = {'norm.weight': torch.ones(width), 'norm.bias': torch.zeros(width)}
-    if variant.generation == 2:  # batch norm; V1 has a layer norm
+    if variant.family == variants.V2:  # batch norm; V1 has a layer norm
         norm |= {'norm.running_mean': torch.zeros(width), 'norm.running_var': torch.ones(width)}
         norm['norm.num_batches_tracked'] = torch.tensor(0)
     return norm

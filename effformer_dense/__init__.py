@@ -24,13 +24,14 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from . import checkpoint
-    from .backbones import EdgeViT, EfficientFormerV1, EfficientFormerV2
+    from .backbones import EdgeViT, EfficientFormerV1, EfficientFormerV2, TimmFeatures
     from .checkpoint import use_safe_loaders
 
 __all__ = [
     'EdgeViT',
     'EfficientFormerV1',
     'EfficientFormerV2',
+    'TimmFeatures',
     '__version__',
     'checkpoint',
     'mmcv_ops',
@@ -42,6 +43,7 @@ _LAZY = {
     'EdgeViT': '.backbones',
     'EfficientFormerV1': '.backbones',
     'EfficientFormerV2': '.backbones',
+    'TimmFeatures': '.backbones',
     'checkpoint': '.checkpoint',
     'use_safe_loaders': '.checkpoint',
 }

@@ -23,5 +23,7 @@ except ModuleNotFoundError as error:
 from .edgevit import EdgeViT
 from .efficientformer_v1 import EfficientFormerV1
 from .efficientformer_v2 import EfficientFormerV2
+from .layer_decay import LayerDecay
+from .timm_features import TimmFeatures
 
-__all__ = ['EdgeViT', 'EfficientFormerV1', 'EfficientFormerV2']
+__all__ = ['EdgeViT', 'EfficientFormerV1', 'EfficientFormerV2', 'LayerDecay', 'TimmFeatures']

@@ -150,6 +150,21 @@ class DenseBackbone(BaseModule):
         with type(self).reading():
             super().init_weights()
 
+    def layers(self) -> list[list[str]]:
+        """Names of the parameters, from the first layer to the last, in groups that learn at one rate.
+
+        The stem, then the blocks, each step down with the block after it, then output norms (:mod:`.layer_decay`).
+        """
+        groups: dict[str, list[str]] = {}
+        for name, _ in self.named_parameters():
+            parts = name.split('.')
+            if parts[0] == 'stages':
+                place = parts[3] if parts[2] == 'blocks' else '0'
+                groups.setdefault(f'{parts[1]}.{place}', []).append(name)
+            else:
+                groups.setdefault(parts[0], []).append(name)
+        return list(groups.values())
+
     def train(self, mode: bool = True) -> DenseBackbone:
         """Set training mode; frozen stages, and with ``norm_eval`` all batch norms, stay in evaluation mode."""
         super().train(mode)

@@ -51,6 +51,7 @@ def drop_pretrained(cfg: Config) -> None:
             node['init_cfg'] = [part for part in init if part.get('type') != 'Pretrained']
         elif init and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
+        node.pop('pretrained', None)  # of TimmFeatures, and of older configs
     cfg.load_from = None
 
 

@@ -7,6 +7,7 @@ or stops there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 class FreePoolings(TorchFunctionMode):
     """While it is entered, two poolings are computed in a way that asks nothing. Averages are equal up to rounding.
 
-    * ``max_pool2d`` with a window of one, by which mmdet's FPN makes its coarsest map, picks every other cell: torch
-      would take the number of cells to be odd for ever, or even.
+    * ``max_pool2d`` of sides that are free, or with a window of one, by which mmdet's FPN makes its coarsest map,
+      compares cells that are picked: torch would take the number of cells to be odd for ever, or even.
     * ``adaptive_avg_pool2d`` to a grid, as in pyramid pooling, multiplies with matrices of weights.
     """
 
@@ -31,8 +32,8 @@ class FreePoolings(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (F.max_pool2d, torch.max_pool2d) and _picks(*args, **kwargs):
-            return _every(*args, **kwargs)
+        if func in (F.max_pool2d, torch.max_pool2d) and _asks(*args, **kwargs):
+            return maxima(*args, **{name: value for name, value in kwargs.items() if name != 'return_indices'})
         if func is F.adaptive_avg_pool2d and _pair(args[1]) != (1, 1):
             return grid_means(args[0], _pair(args[1]))
         return func(*args, **kwargs)
@@ -58,13 +59,40 @@ def _mean_weights(side: int, cells: int, like: Tensor) -> Tensor:
     return covered / covered.sum(1, keepdim=True)
 
 
-def _picks(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *_: Any, **__: Any) -> bool:
-    return _pair(kernel_size) == (1, 1) and _pair(padding) == (0, 0)
+def _asks(
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> bool:
+    """Whether a max pooling asks for sides, and is one that :func:`maxima` computes."""
+    if return_indices or _pair(dilation) != (1, 1):
+        return False
+    if ceil_mode and (_pair(padding) != (0, 0) or min(_pair(kernel_size)) < max(_pair(stride or kernel_size))):
+        return False
+    free = any(isinstance(side, torch.SymInt) for side in x.shape[2:])
+    return free or (_pair(kernel_size) == (1, 1) and _pair(padding) == (0, 0))
 
 
-def _every(x: Tensor, kernel_size: Any, stride: Any = None, *_: Any, **__: Any) -> Tensor:
-    for axis, (side, step) in enumerate(zip(x.shape[2:], _pair(stride or 1), strict=True), start=2):
-        x = x.index_select(axis, torch.arange(0, side, step, device=x.device))
+def maxima(
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    *_: Any,
+) -> Tensor:
+    """Max pooling, side by side: of each window the largest of its cells. Past an edge the cell there counts again."""
+    windows = zip(x.shape[2:], _pair(kernel_size), _pair(stride or kernel_size), _pair(padding), strict=True)
+    for axis, (side, cells, step, margin) in enumerate(windows, start=2):
+        count = (side + 2 * margin - cells + (step - 1 if ceil_mode else 0)) // step + 1
+        first = torch.arange(count, device=x.device) * step - margin
+        picked = [x.index_select(axis, (first + cell).clamp(0, side - 1)) for cell in range(cells)]
+        x = reduce(torch.maximum, picked)
     return x
 
 

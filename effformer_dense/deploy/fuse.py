@@ -8,7 +8,9 @@ from collections.abc import Callable
 from torch import nn
 
 from ..backbones.base import DenseBackbone
+from ..backbones.timm_features import TimmFeatures
 from ..errors import UserError
+from .fuse_timm import fuse_timm
 from .memory_order import use_channels_last
 from .onednn import use_onednn
 from .precision import check_precision, compute_in_bf16
@@ -21,15 +23,16 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
     In every backbone of this package in ``model``, batch norms and layer scales go into the convolutions before them;
     on a CPU, MLPs are computed in tiles, and convolutions with their activations are one operation of oneDNN.
     Elsewhere (necks, heads) batch norms are folded by mmcv, and on a CPU wide 3 x 3 convolutions are computed by
-    Winograd's algorithm. The copy is in evaluation mode, can be compiled and
-    exported, and is not for training: load weights and move to the device first, then fuse.
+    Winograd's algorithm. Models of timm are fused by timm, and their batch norms folded (:mod:`.fuse_timm`).
+    The copy is in evaluation mode, can be compiled and exported, and is not for training: load weights and move to the
+    device first, then fuse.
 
     A block takes part by a method ``fused()``, which returns what stands for it in inference.
 
     Args:
         model: a backbone, or any module that holds one, such as a detector or a segmentor. It is not changed.
         precision: ``'fp32'`` leaves the precision of the model as it is. ``'bf16'`` computes backbone, neck and heads
-            in bfloat16 (:mod:`.precision`); images and results stay in float32.
+            in bfloat16 (:mod:`.precision`); images and results stay in float32, and so do models of timm.
 
     Returns:
         The copy. Its ``state_dict`` has other keys.
@@ -38,27 +41,44 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
         UserError: no backbone of this package in ``model``; another ``precision``, or one that its device lacks.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
-    backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone)]
+    backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone | TimmFeatures)]
     if not backbones:
         raise UserError(
             f'{type(model).__name__} holds no backbone of effformer_dense: fuse() knows how to fold '
-            'EfficientFormerV1, EfficientFormerV2 and EdgeViT, alone or inside a detector or segmentor.'
+            'EfficientFormerV1, EfficientFormerV2, EdgeViT and TimmFeatures, alone or inside a detector or segmentor.'
         )
+    if precision == 'bf16' and isinstance(fused, TimmFeatures):
+        raise UserError("precision 'bf16' is for networks of effformer_dense. For timm's, use torch.autocast.")
     check_precision(precision, next(backbones[0].parameters()).device)
     for backbone in backbones:
+        if isinstance(backbone, TimmFeatures):
+            fuse_timm(backbone)
+            continue
         _fuse_children(backbone)
         if next(backbone.parameters()).device.type == 'cpu':
             use_onednn(backbone)
     if fused is not backbones[0]:
-        from mmcv.cnn import fuse_conv_bn  # whoever has a detector or segmentor has mmcv
-
-        fused = fuse_conv_bn(fused)
+        _fold_outside(fused)
     if precision == 'bf16':
         compute_in_bf16(fused)
     elif next(backbones[0].parameters()).device.type == 'cpu':
         use_winograd(fused)
         use_channels_last(fused)
     return fused
+
+
+def _fold_outside(module: nn.Module) -> None:
+    """Fold batch norms of necks and heads by mmcv, which looks for norms beside convolutions.
+
+    Not in backbones: timm has norms with an activation in them, which mmcv would take out with the norm.
+    """
+    from mmcv.cnn import fuse_conv_bn  # whoever has a detector or segmentor has mmcv
+
+    for child in module.children():
+        if not any(isinstance(part, DenseBackbone | TimmFeatures) for part in child.modules()):
+            fuse_conv_bn(child)
+        elif not isinstance(child, DenseBackbone | TimmFeatures):
+            _fold_outside(child)
 
 
 def _fuse_children(module: nn.Module) -> None:

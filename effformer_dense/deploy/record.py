@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic
 
 from ..variants import MAX_SIDE_PX, MIN_SIDE_PX
+from .free_sizes import FreePoolings
 
 #: Input whose height and width are free in a dynamic program.
 IMAGE = 'image'
@@ -42,7 +44,8 @@ def record(module: nn.Module, inputs: Mapping[str, Tensor], dynamic: bool = True
     try:
         # Otherwise sides of feature maps would be taken not to be 1 because those of the example are not, and a map of
         # stride 32 has a side of 1 below 33 px.
-        with symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # torch adds it late
+        patch = symbolic.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]  # torch adds it late
+        with patch, FreePoolings() if dynamic else nullcontext():
             return torch.export.export(
                 module,
                 (),

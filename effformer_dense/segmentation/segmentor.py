@@ -150,7 +150,7 @@ class TiledEncoderDecoder(EncoderDecoder):
         return self.encode_decode(self._continued(images), metas)[:, :, :height, :width]
 
     def _continued_size(self, size: Sequence[int]) -> torch.Size:
-        return torch.Size(-(-side // self.side_multiple) * self.side_multiple for side in size)
+        return torch.Size((side + self.side_multiple - 1) // self.side_multiple * self.side_multiple for side in size)
 
     def _continued(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, h, w) continued to the right and below by their edge pixels."""

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from effformer_dense.deploy.free_sizes import FreePoolings
+from effformer_dense.deploy.free_sizes import FreePoolings, maxima
 from effformer_dense.errors import UserError
 from effformer_dense.segmentation.free_sizes import free_sizes
 from effformer_dense.segmentation.graph import SegmentationGraph
@@ -98,6 +98,21 @@ def test_grid_means_are_those_of_torch(side: int, cells: int) -> None:
     expected = F.adaptive_avg_pool2d(x, (cells, 2)), nn.AdaptiveAvgPool2d(cells)(x)
     for found, wanted in zip(means, expected, strict=True):
         torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(kernel_size=2, ceil_mode=True),
+        dict(kernel_size=3, stride=2, padding=1),
+        dict(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0)),
+        dict(kernel_size=3, stride=2, ceil_mode=True),
+    ],
+)
+@pytest.mark.parametrize('size', [(7, 8), (8, 5), (3, 3)])
+def test_maxima_are_those_of_torch(size: tuple[int, int], options: dict) -> None:
+    x = torch.randn(2, 3, *size)
+    assert torch.equal(maxima(x, **options), F.max_pool2d(x, **options))
 
 
 def test_other_poolings_stay_as_they_are() -> None:

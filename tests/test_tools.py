@@ -37,7 +37,17 @@ for tool in sys.argv[1:]:
 
 def test_help_needs_neither_data_nor_torch(tmp_path: Path) -> None:
     """Whose import takes the seconds that help must not take."""
-    tools = ['train', 'test', 'infer', 'export', 'eval_ade20k', 'prepare_data', 'convert_checkpoint', 'benchmark']
+    tools = [
+        'train',
+        'test',
+        'infer',
+        'export',
+        'eval_ade20k',
+        'prepare_data',
+        'convert_checkpoint',
+        'benchmark',
+        'compare',
+    ]
     command = [sys.executable, '-c', HELP_SCRIPT, *(str(TOOLS / f'{tool}.py') for tool in tools)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

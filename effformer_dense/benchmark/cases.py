@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from ..config.home import find_config
 from ..deploy.formats import format_named
 from ..deploy.precision import check_precision
-from ..errors import MissingPackageError, UserError, choice_error
+from ..errors import MissingPackageError, UserError
 from ..invocation import command
 from ..options import BenchmarkOptions
 from ..preflight.device import check_device
 from ..threads import available_cores
-from ..variants import ALL_VARIANTS, MAX_SIDE_PX, MIN_SIDE_PX, Variant
+from ..variants import MAX_SIDE_PX, MIN_SIDE_PX
+from .models import find_model, is_config, is_timm, variant_names
 from .published import PUBLISHED_FILES, check_published
 
 #: Our networks in PyTorch.
@@ -37,7 +37,7 @@ class Case:
     """One contender under one set of conditions.
 
     Attributes:
-        model: name of a variant ('v2_s0'), or path of a config.
+        model: key of a variant ('v2_s0'), a model of timm ('timm/resnet50'), or path of a config.
         height, width: of the input, in px.
         batch: images at once; exported files take them one after the other.
         mode: one of :data:`MODES`.
@@ -83,16 +83,6 @@ class Case:
         return ', '.join([f'{self.batch}x{self.height}x{self.width}', threads, *(name for name, on in extras if on)])
 
 
-def variant_names() -> dict[str, Variant]:
-    """'v1_l1' ... 'edgevit_s' to their rows."""
-    return {row.key: row for row in ALL_VARIANTS}
-
-
-def is_config(model: str) -> bool:
-    """Whether ``model`` is a path rather than a variant."""
-    return model.endswith('.py')
-
-
 def make_groups(
     models: Sequence[str],
     sizes: Sequence[tuple[int, int, int]],
@@ -103,7 +93,7 @@ def make_groups(
     """Make all combinations of the options, checked.
 
     Args:
-        models: variants or configs.
+        models: variants, models of timm, or configs.
         sizes: (batch, height, width).
         modes: of :data:`MODES`.
         options: the rest.
@@ -114,8 +104,9 @@ def make_groups(
         group's size (timm's V1 knows one) or a precision (ONNX files are fp32) is left out where others remain.
 
     Raises:
-        UserError: an unknown variant, a config that is not there, or a combination that cannot be measured.
+        UserError: a model that is not there, or a combination that cannot be measured.
     """
+    models = [find_model(model) for model in models]
     _check(models, sizes, modes, options)
     groups = []
     for model, (batch, height, width), threads in itertools.product(models, sizes, options.thread_counts):
@@ -136,8 +127,6 @@ def make_groups(
 def _check(
     models: Iterable[str], sizes: Iterable[tuple[int, int, int]], modes: Sequence[str], options: BenchmarkOptions
 ) -> None:
-    for model in models:
-        _check_model(model)
     for _, height, width in sizes:
         if not MIN_SIDE_PX <= min(height, width) <= max(height, width) <= MAX_SIDE_PX:
             raise UserError(f'Both sides must be {MIN_SIDE_PX} to {MAX_SIDE_PX:,} px; got {height}x{width}.')
@@ -162,14 +151,6 @@ def _check(
         check_published(options.published)
     elif options.published is not None:
         raise UserError(f'--published {options.published} is measured by --modes published.')
-
-
-def _check_model(model: str) -> None:
-    if is_config(model):
-        if find_config(model) is None:
-            raise UserError(f'Config {model} is not there.')
-    elif model not in variant_names():
-        raise choice_error('model', model, [*variant_names(), 'a config (.py)'])
 
 
 def _check_training(configs: Sequence[str], modes: Sequence[str]) -> None:
@@ -202,6 +183,8 @@ def _misfit(case: Case) -> str:
     """Why a contender cannot take the size of its group; empty where it can."""
     size = (case.height, case.width)
     if case.mode in (*TIMM, PUBLISHED):
+        if is_timm(case.model):
+            return f'--modes {case.mode} is for our variants: {case.model} is measured by eager, fused and compiled.'
         row = variant_names()[case.model]
         if case.mode == PUBLISHED and row.family not in PUBLISHED_FILES:
             return f'The published code of EfficientFormer has no {case.model}.'

@@ -170,6 +170,11 @@ def keep_pace(case: Case) -> tuple[Work, Callable[[], tuple[Pace, float]]]:
     return work, lambda: (yardstick.pace(), time.process_time())
 
 
+def tell_work(case: Case) -> tuple[Work, Callable[[], None]]:
+    """What a case has to do, and no question more."""
+    return count_work(case), lambda: None
+
+
 def _peak_mib(step: Callable[[], object], device: str) -> float | None:
     """Peak memory of the first step, in MiB above the level before it."""
     if torch.device(device).type == 'cuda':

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .cases import Case
-from .contender import Ready, Turn, Worker, contend, keep_pace
+from .contender import Ready, Turn, Worker, contend, keep_pace, tell_work
 from .others import Clock, cores_of_others
 from .yardstick import Pace, Work
 
@@ -72,11 +72,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Records:
-    """All turns of a group: ``turns[contender][round]``, and per precision what there is to do and the pace."""
+    """All turns of a group: ``turns[contender][round]``, what there is to do per model and precision, and the paces."""
 
     ready: list[Ready]
     turns: list[list[Turn]]
-    work: dict[str, Work]
+    work: dict[tuple[str, str], Work]
     paces: dict[str, list[Pace]]
     others: float | None
 
@@ -87,7 +87,7 @@ def measure_group(
     """Measure cases that belong together.
 
     Args:
-        cases: they differ in mode and precision only.
+        cases: they have size and threads in common.
         rounds: how often each is timed.
         reference: contender that the others are compared with; the first one where it is None or not among them.
         note: told what is going on.
@@ -103,12 +103,16 @@ def measure_group(
 
 def _take_turns(cases: Sequence[Case], rounds: int, note: Callable[[str], None]) -> Records:
     with ExitStack() as stack:
-        contenders, yardsticks = [], {}
+        contenders, yardsticks, work = [], {}, {}
         for case in cases:
             note(f'{case.label} {case.contender} {case.conditions}: is built')
             contenders.append(stack.enter_context(Worker(contend, case, f'{case.label} {case.contender}')))
             if case.precision not in yardsticks:
                 yardsticks[case.precision] = stack.enter_context(Worker(keep_pace, case, 'The yardstick'))
+                work[case.model, case.precision] = yardsticks[case.precision].first
+            elif (case.model, case.precision) not in work:
+                with Worker(tell_work, case, case.label) as counter:
+                    work[case.model, case.precision] = counter.first
         turns: list[list[Turn]] = [[] for _ in cases]
         paces: dict[str, list[Pace]] = {precision: [] for precision in yardsticks}
         clocks, own = [], []
@@ -128,7 +132,7 @@ def _take_turns(cases: Sequence[Case], rounds: int, note: Callable[[str], None])
     return Records(
         [contender.first for contender in contenders],
         [taken[1:] for taken in turns],
-        {precision: yardstick.first for precision, yardstick in yardsticks.items()},
+        work,
         {precision: measured[1:] for precision, measured in paces.items()},
         cores_of_others(clocks[0], clocks[-1], own[-1] - own[0]),
     )
@@ -140,7 +144,7 @@ def _order(length: int, number: int) -> list[int]:
 
 
 def _summarise(index: int, case: Case, records: Records, against: int, reference: str) -> Measurement:
-    turns, paces, work = records.turns[index], records.paces[case.precision], records.work[case.precision]
+    turns, paces, work = records.turns[index], records.paces[case.precision], records.work[case.model, case.precision]
     seconds = [turn.seconds for turn in turns]
     theirs = [turn.seconds for turn in records.turns[against]]
     floors = [work.floor_s(pace) for pace in paces]

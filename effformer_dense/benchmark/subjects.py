@@ -16,6 +16,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
+from ..backbones.timm_features import TimmFeatures
 from ..deploy import fuse
 from ..deploy.features import FeatureGraph, Normalise
 from ..deploy.formats import format_named
@@ -26,7 +27,8 @@ from ..invocation import command
 from ..runtime.metadata import Metadata
 from ..runtime.sessions import open_session
 from ..variants import V1
-from .cases import EXPORTED, PRECISIONS, PUBLISHED, TIMM, Case, exported_format, is_config, variant_names
+from .cases import EXPORTED, PRECISIONS, PUBLISHED, TIMM, Case, exported_format
+from .models import TIMM_PREFIX, is_config, is_timm, variant_names
 from .published import published_backbone
 from .yardstick import synchronize
 
@@ -76,6 +78,8 @@ def build_subject(case: Case) -> Subject:
 
 
 def _backbone(case: Case) -> nn.Module:
+    if is_timm(case.model):
+        return TimmFeatures(case.model.removeprefix(TIMM_PREFIX), with_cp=case.with_cp)
     row = variant_names()[case.model]
     if case.mode in TIMM:
         import timm  # only who compares needs it
@@ -102,12 +106,12 @@ def _whole_model(config: str) -> nn.Module:
 
 def _exported_step(backbone: nn.Module, case: Case) -> Callable[[], object]:
     """Running an exported file on one image after the other."""
-    assert isinstance(backbone, DenseBackbone), 'make_groups lets no others pass'
+    assert isinstance(backbone, DenseBackbone | TimmFeatures), 'make_groups lets no others pass'
     with ExitStack() as stack:  # where nobody keeps the file, it is gone once it is open
         folder = case.files or Path(stack.enter_context(TemporaryDirectory()))
         size = (case.height, case.width) if case.mode.endswith('-fixed') else None
         kind = format_named(exported_format(case.mode))
-        path = folder / '-'.join([case.model, case.mode, case.precision, *map(str, size or ())])
+        path = folder / '-'.join([case.model.replace('/', '-'), case.mode, case.precision, *map(str, size or ())])
         path = path.with_suffix(kind.suffix)
         if not path.exists():
             _write_file(backbone, path, kind, case.precision, size)
@@ -117,7 +121,7 @@ def _exported_step(backbone: nn.Module, case: Case) -> Callable[[], object]:
 
 
 def _write_file(
-    backbone: DenseBackbone, path: Path, kind: Format, precision: str, size: tuple[int, int] | None
+    backbone: DenseBackbone | TimmFeatures, path: Path, kind: Format, precision: str, size: tuple[int, int] | None
 ) -> None:
     """Export a backbone for one size, or for any."""
     graph = FeatureGraph(backbone.eval(), Normalise([0.0] * 3, [1.0] * 3))

@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from .cases import PRECISIONS, Case, is_config
+from .cases import PRECISIONS, Case
+from .models import is_config
 from .subjects import build_subject
 from .yardstick import Work
 

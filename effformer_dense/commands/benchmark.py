@@ -14,7 +14,7 @@ from ..errors import UserError, choice_error
 from ..invocation import command
 from ..options import BenchmarkOptions
 
-_Mode = Literal[
+Mode = Literal[
     'eager',
     'fused',
     'compiled',
@@ -44,7 +44,7 @@ def benchmark(
     sizes: Annotated[tuple[str, ...], tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH|BATCHxHEIGHTxWIDTH ...')] = (
         '800x1344',
     ),
-    modes: tuple[_Mode, ...] = ('eager', 'fused'),
+    modes: tuple[Mode, ...] = ('eager', 'fused'),
     reference: str | None = None,
     system_allocator: bool = False,
     out_dir: Path = Path('work_dirs/benchmark'),
@@ -63,7 +63,7 @@ def benchmark(
     plus its layers' reading and writing at the rate of copying, both measured in each round.
 
     Args:
-        models: v1_l1 v1_l3 v1_l7 v2_s0 v2_s1 v2_s2 v2_l, or a config (.py)
+        models: v1_l1 ... v2_l, edgevit_xxs ..., a model of timm, or a config (.py)
         sizes: px
         modes: PyTorch's; files for any size or for this one, of backbones; and others' code for the same networks
         reference: contender that the others are compared with, such as fused or 'fused bf16'; the first if not given

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
+from ..backbones.timm_features import TimmFeatures
 
 
 class Normalise(nn.Module):
@@ -39,7 +40,7 @@ class FeatureGraph(nn.Module):
         outputs: names of the maps, ``stage1`` to ``stage4`` where all are asked for.
     """
 
-    def __init__(self, backbone: DenseBackbone, normalise: Normalise) -> None:
+    def __init__(self, backbone: DenseBackbone | TimmFeatures, normalise: Normalise) -> None:
         super().__init__()
         self.normalise = normalise
         self.backbone = backbone

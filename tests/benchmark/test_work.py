@@ -39,7 +39,7 @@ def test_traffic_is_what_layers_read_and_write(model: str) -> None:
     """Added up by hooks on the layers of the network as it is, and without looking at operators."""
     from mmengine.registry import MODELS
 
-    from effformer_dense.benchmark.cases import variant_names
+    from effformer_dense.benchmark.models import variant_names
 
     row = variant_names()[model]
     network = MODELS.build(dict(type=row.family, arch=row.arch)).eval()

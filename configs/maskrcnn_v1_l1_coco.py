@@ -13,6 +13,7 @@ model = dict(
     backbone=dict(
         type='EfficientFormerV1',
         arch='l1',
+        talking_bias='sum',  # V1 has no talking heads
         out_norm=True,  # GroupNorm on every output: V1's published dense models have it, V2's do not
         init_cfg=dict(checkpoint='timm://efficientformer_l1.snap_dist_in1k'),
     ),

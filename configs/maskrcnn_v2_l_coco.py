@@ -26,7 +26,11 @@ model = dict(
         # tables a parameter for every offset that an 800 px side can have; the published code does so, and starts it
         # from zero.
         bias_grid=7,
-        bias_resize='bicubic',
+        # A distance in cells keeps the bias that it was learned with. Things keep about their size in pixels, and the
+        # grid of cells grows: there 'clamp' keeps what a net has learned and 'bicubic' loses it (docs/resolution.md).
+        bias_resize='clamp',
+        # And features do not grow with the number of cells. At 224 px it is what the weights were trained with.
+        talking_bias='mean',
         # Stochastic depth of the published dense recipe; it differs by size, so None takes the variant's own (0.1).
         drop_path_rate=None,
         # The published code meant to freeze batch norm, but its conversion to SyncBN lets it train. So it does here,

@@ -27,7 +27,11 @@ model = dict(
         # pass interpolates them to the grid of the picture: 16 x 16 for the crops of training, about 16 x 22 in
         # testing. The published code learns them anew, from zero, on a grid of 16.
         bias_grid=7,
-        bias_resize='bicubic',
+        # A distance in cells keeps the bias that it was learned with. Things keep about their size in pixels, and the
+        # grid of cells grows: there 'clamp' keeps what a net has learned and 'bicubic' loses it (docs/resolution.md).
+        bias_resize='clamp',
+        # And features do not grow with the number of cells. At 224 px it is what the weights were trained with.
+        talking_bias='mean',
         # None takes the variant's own stochastic depth (0.1), which is that of the published COCO recipe.
         drop_path_rate=None,
         # Statistics over all GPUs. With one process the tools put plain BN in its place, here and in the head.

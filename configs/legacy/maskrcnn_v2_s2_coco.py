@@ -9,4 +9,4 @@ docs/checkpoints.md.
 _base_ = '../maskrcnn_v2_s2_coco.py'
 
 # Biases were learned on a grid of 25 x 25 cells (800 px) and resized as expanded matrices: docs/bias.md.
-model = dict(backbone=dict(bias_grid=25, bias_resize='matrix', init_cfg=None))
+model = dict(backbone=dict(bias_grid=25, bias_resize='matrix', talking_bias='sum', init_cfg=None))

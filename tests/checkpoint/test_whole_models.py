@@ -56,7 +56,7 @@ def test_published_dense_checkpoint_in_a_whole_model(
     kind: str, case: str, golden_state: Callable[[str], dict], tmp_path: Path
 ) -> None:
     """As mmdet 2 and mmseg 0 saved them; features are those that the published code gives."""
-    model = _model(_config(kind, case, bias_grid=25, bias_resize='matrix'))
+    model = _model(_config(kind, case, bias_grid=25, bias_resize='matrix', talking_bias='sum'))
     path = tmp_path / 'published.pth'
     backbone = golden_state(f'official_coco_{case}')
     torch.save({'meta': {'epoch': 12}, 'state_dict': _whole_state(model, backbone), 'optimizer': {}}, path)
@@ -187,7 +187,8 @@ LEGACY = sorted((PROJECT_ROOT / 'configs' / 'legacy').glob('*.py'))
 def test_legacy_configs_take_the_tables_of_their_checkpoints(path: Path) -> None:
     cfg = Config.fromfile(path)
     grid = 25 if path.stem.endswith('coco') else 16
-    assert (cfg.model.backbone.bias_grid, cfg.model.backbone.bias_resize) == (grid, 'matrix')
+    backbone = cfg.model.backbone
+    assert (backbone.bias_grid, backbone.bias_resize, backbone.talking_bias) == (grid, 'matrix', 'sum')
     assert cfg.model.backbone.init_cfg is None
     cfg.model.backbone.norm_cfg = dict(type='BN')
     backbone = MODELS.build(cfg.model.backbone)

@@ -74,7 +74,7 @@ def _smaller(cfg: Config) -> Config:
 
 
 def _is_detector(name: str) -> bool:
-    return 'rcnn' in name
+    return 'rcnn' in name or 'retinanet' in name
 
 
 def _has_masks(name: str) -> bool:
@@ -88,7 +88,7 @@ def _three_pictures(name: str) -> dict:
 
 
 def test_there_are_configs_of_both_kinds_and_legacy_ones() -> None:
-    kinds = {'maskrcnn', 'fasterrcnn', 'semfpn', 'legacy/maskrcnn', 'legacy/semfpn'}
+    kinds = {'maskrcnn', 'fasterrcnn', 'retinanet', 'semfpn', 'legacy/maskrcnn', 'legacy/semfpn'}
     assert {name.partition('_')[0] for name in STOCK} == kinds
     assert len(DEMOS) == 2 and set(SMALL) < set(STOCK)
 

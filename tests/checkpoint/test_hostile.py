@@ -153,7 +153,7 @@ CASES: dict[str, Case] = {
     'nothing': Case(_save(lambda w: {}), 'holds nothing'),
     'another network': Case(
         _save(lambda w: {'layer1.0.conv1.weight': torch.ones(1)}),
-        'None of these 1 entries|no EfficientFormer among its 1 entries',
+        'None of these 1 entries|no EfficientFormer or EdgeViT among its 1 entries',
     ),
     'wrong variant': Case(
         _save(lambda w: build(V2_VARIANTS['s1']).state_dict()),

@@ -75,7 +75,7 @@ def test_everything_at_once(tiny_segmentor: Path, tmp_path: Path, generation: in
     overrides = ['model.backbone.with_cp=True', 'model.backbone.norm_cfg.type=SyncBN']
     if generation == 1:
         overrides += ['model.backbone.type=EfficientFormerV1', 'model.backbone.arch=l1']
-        overrides += ['model.neck.in_channels=[48,96,224,448]']
+        overrides += ['model.backbone.talking_bias=sum', 'model.neck.in_channels=[48,96,224,448]']
     options = replace(_options(tiny_segmentor, tmp_path / 'work', *overrides), amp=True)
     first, second = run(options, 2, TrainOptions(accumulate=2, ema=0.9))
     assert farthest(first.state, second.state) == 0

@@ -28,6 +28,12 @@ def command(name: str) -> str:
     return f'python -m effformer_dense {name}' if started.name == '__main__.py' else f'effdense {name}'
 
 
+def typed(name: str) -> str:
+    """The whole line by which command ``name`` was started, for files that say how they were made."""
+    arguments = sys.argv[2:] if sys.argv[1:2] == [name] else sys.argv[1:]
+    return f'{command(name)} {shlex.join(arguments)}'
+
+
 def spelled(value: Any) -> str:
     """A value as it is typed in a shell; for a dataclass of options, those that differ from their defaults.
 

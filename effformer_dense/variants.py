@@ -1,8 +1,8 @@
 """The published sizes: one frozen row each.
 
 Widths, depths and expansion ratios are those of the papers' configuration tables
-(V1: arXiv 2206.01191, appendix; V2: arXiv 2212.08059, appendix; EdgeViT: arXiv 2205.03436, table 1, and its code for
-the widths of S); drop path rates are those of the published dense-prediction recipes.
+(V1: arXiv 2206.01191, appendix; V2: arXiv 2212.08059, appendix; EdgeViT: its published code, arXiv 2205.03436);
+drop path rates are those of the published dense-prediction recipes, EdgeViT's that of its code.
 """
 
 from __future__ import annotations

@@ -93,7 +93,9 @@ class DenseBackbone(BaseModule):
         self.variant = variant = _pick_variant(self.variants, arch)
         self.arch = variant.arch
         self.drop_path_rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
-        _check_options(out_indices, self.drop_path_rate, frozen_stages)
+        check_stages(out_indices, frozen_stages)
+        if not 0 <= self.drop_path_rate < 1:
+            raise UserError(f'drop_path_rate must lie in [0, 1); got {self.drop_path_rate!r}.')
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(variant.widths[index] for index in self.out_indices)
         self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
@@ -205,31 +207,31 @@ def _pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
     return variants[arch]
 
 
-def _check_options(
-    out_indices: Sequence[int],
-    drop_path_rate: float,
-    frozen_stages: int,
-) -> None:
+def check_stages(out_indices: Sequence[int], frozen_stages: int) -> None:
+    """Raises ``UserError`` for stages that no backbone has."""
     indices = list(out_indices)
     if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
         raise UserError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
-    if not 0 <= drop_path_rate < 1:
-        raise UserError(f'drop_path_rate must lie in [0, 1); got {drop_path_rate!r}.')
     if frozen_stages not in range(-1, 5):
         raise UserError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
 
 
-def _check_images(images: Tensor) -> None:
+def check_shape(images: Tensor) -> None:
+    """Raises ``UserError`` for images that no backbone takes. While a graph is recorded, sides are not asked for."""
     if images.dim() != 4 or images.shape[1] != 3:
         raise UserError(f'images must have shape (B, 3, H, W); got {tuple(images.shape)}.')
-    if is_recording():
-        return
-    if min(images.shape[2:]) < MIN_SIDE_PX:
+    if not is_recording() and min(images.shape[2:]) < MIN_SIDE_PX:
         height, width = images.shape[2:]
         raise UserError(
             f'Both sides must be at least {MIN_SIDE_PX} px; got height {height}, width {width}. '
             'Resize or pad the image before it reaches the backbone.'
         )
+
+
+def _check_images(images: Tensor) -> None:
+    check_shape(images)
+    if is_recording():
+        return
     # One pass over the pixels; elsewhere than on a CPU the answer would make the host wait for the device.
     if images.device.type != 'cpu' or not has_values(images):
         return

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import MissingFileError, UserError
-from ..variants import MIN_SIDE_PX
-from .base import STRIDES
+from .base import STRIDES, check_shape, check_stages
 from .pyramid import MAX_FACTOR, Resample
 from .timm_models import EXAMPLES, Level, build, create, infos, levels_of, maps_of, rounded_up
 from .tracing import is_recording
@@ -74,16 +73,12 @@ class TimmFeatures(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        indices = list(out_indices)
-        if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
-            raise UserError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
-        if frozen_stages not in range(-1, 5):
-            raise UserError(f'frozen_stages must be -1 (nothing) to 4 (all of it); got {frozen_stages!r}.')
+        check_stages(out_indices, frozen_stages)
         self.model_name, self.pretrained = model_name, pretrained
         self.img_size = None if img_size is None else (img_size[0], img_size[1])
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
-        self.out_indices = tuple(indices)
-        self.out_strides = tuple(STRIDES[index] for index in indices)
+        self.out_indices = tuple(out_indices)
+        self.out_strides = tuple(STRIDES[index] for index in self.out_indices)
         self._arguments = dict(model_args or {})
         self.model, self.multiple_px = build(model_name, self.img_size, self._arguments)
         self.levels = [level for level in levels_of(self.model) if level.stride in STRIDES]
@@ -185,13 +180,10 @@ class TimmFeatures(BaseModule):
             raise UserError(f"with_cp=True: timm's {self.model_name} cannot recompute its layers.") from error
 
     def _check(self, images: Tensor) -> None:
-        if images.dim() != 4 or images.shape[1] != 3:
-            raise UserError(f'images must have shape (B, 3, H, W); got {tuple(images.shape)}.')
+        check_shape(images)
         if is_recording():
             return
         height, width = images.shape[2:]
-        if min(height, width) < MIN_SIDE_PX:
-            raise UserError(f'Both sides must be at least {MIN_SIDE_PX} px; got height {height}, width {width}.')
         if self.img_size is not None and (height > self.img_size[0] or width > self.img_size[1]):
             raise UserError(
                 f'{self.model_name} was built for images of up to {self.img_size[0]} x {self.img_size[1]} px; got '

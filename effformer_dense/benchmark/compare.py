@@ -24,7 +24,7 @@ from .cases import Case, make_groups
 from .models import is_config
 from .others import DISTURBED_CORES
 from .report import machine
-from .rounds import Measurement, measure_group
+from .rounds import Measurement, measure_group, spread
 
 COLUMNS = ('model', 'contender', 'M parameters', 'GMACs', 'ms', 'ms, quartiles', 'time / first', 'peak MiB')
 
@@ -79,19 +79,13 @@ def compare(cases: Sequence[Case], rounds: int, out_dir: Path, command: str = ''
 
 
 def _row(m: Measurement) -> dict[str, str]:
-    low, high = _quartiles_ms(m)
+    _, low, high = spread(m.times_ms)
     peak = '' if m.peak_mib is None else f'{m.peak_mib:.0f}'
     values = (
         m.case.label, m.case.contender, f'{m.parameters / 1e6:.2f}', f'{m.gmacs:.2f}', f'{m.median_ms:.1f}',
         f'{low:.1f} to {high:.1f}', f'{m.ratio.median:.2f}', peak,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _quartiles_ms(m: Measurement) -> tuple[float, float]:
-    from .rounds import spread
-
-    return spread(m.times_ms)[1:]
 
 
 def _warnings(found: Sequence[Measurement]) -> list[str]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from ..errors import UserError, choice_error
-from ..invocation import command
+from ..invocation import typed
 from ..options import BenchmarkOptions
 
 Mode = Literal[
@@ -80,6 +78,5 @@ def benchmark(
     names = list(dict.fromkeys(case.contender for group in groups for case in group))
     if reference is not None and reference not in names:
         raise choice_error('--reference', reference, names)
-    arguments = sys.argv[2:] if sys.argv[1:2] == ['benchmark'] else sys.argv[1:]
-    run(groups, measuring.rounds, reference, out_dir, f'{command("benchmark")} {shlex.join(arguments)}')
+    run(groups, measuring.rounds, reference, out_dir, typed('benchmark'))
     print(f'Results: {out_dir / "benchmark.md"}, and .json and .png beside it')

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import tyro
 
 from ..errors import UserError
-from ..invocation import command
+from ..invocation import typed
 from ..options import BenchmarkOptions
 from .benchmark import Mode
 
@@ -38,6 +36,5 @@ def compare(
     from ..benchmark.compare import make_cases
 
     cases = make_cases(models, size, modes, measuring)
-    arguments = sys.argv[2:] if sys.argv[1:2] == ['compare'] else sys.argv[1:]
-    run(cases, measuring.rounds, out_dir, f'{command("compare")} {shlex.join(arguments)}')
+    run(cases, measuring.rounds, out_dir, typed('compare'))
     print(f'Results: {out_dir / "compare.csv"}, and .md, .json and .png beside it')

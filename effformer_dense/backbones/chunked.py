@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .products import bmm, for_products
 from .relpos import BiasValues, fold_queries
 
 #: Scores (heads x queries x keys) of one chunk. On a CPU its two tiles should stay in a cache; elsewhere few launches
@@ -185,10 +186,11 @@ def attend_in_chunks(operands: Operands) -> Tensor:
     out = _tokens(grid)
     # Turning queries and results round costs less than turning round the bias, which has a value per pair.
     backwards = not scores.bias.per_pair
+    scores.v = for_products(min(operands.chunk, out.shape[2]), scores.v)
     for part in scores.chunks():
         queries, keys, values = scores.of(part, backwards)
         weights = _mix(scores.mix_weights, scores.probabilities(part, queries, keys, backwards)[0])
-        mixed = torch.bmm(weights.to(values.dtype), values)  # (g * n, c, e)
+        mixed = bmm(weights.to(values.dtype), values)  # (g * n, c, e)
         out[part.images, :, part.queries] = (mixed.flip(1) if backwards else mixed).unflatten(0, (part.num_images, -1))
     return grid
 

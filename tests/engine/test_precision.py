@@ -17,6 +17,7 @@ CONFIG = ConfigOptions(Path('no_such_config.py'))
 
 def test_refused_before_anything_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, '_cpu_flags', set)
+    monkeypatch.setattr(precision, 'onednn_takes_bf16', lambda: True)
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     for call in (
         lambda: infer(CONFIG, InferOptions(tmp_path, str(tmp_path), tmp_path / 'out', precision='bf16')),

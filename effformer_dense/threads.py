@@ -13,12 +13,15 @@ from pathlib import Path, PurePosixPath
 
 #: What says how OpenMP's threads wait: the standard's, GNU's (which torch's wheels have) and Intel's.
 _WAITING = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
+#: Sleep, but not at once: most waits between the layers of a small picture end within some ten microseconds, and waking
+#: up takes as long. GNU's looks so many times before, which a neighbour's wait of milliseconds does not notice much.
+_SLEEP_SOON = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 #: What says how many there are.
 _COUNT = 'OMP_NUM_THREADS'
 
 
 def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let OpenMP's threads sleep while they wait, and be as many as a quota of this process lets run at once.
+    """Let OpenMP's threads sleep soon where they wait, and be as many as a quota of this process lets run at once.
 
     By default a thread that is done spins until the others are. Where a neighbour takes one of their cores, they
     wait spinning for the one that does not run, on the core that it could have. What the user has set stays.
@@ -27,7 +30,7 @@ def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:
         environment: variables, which are changed.
     """
     if not any(name in environment for name in _WAITING):
-        environment['OMP_WAIT_POLICY'] = 'PASSIVE'
+        environment.update(_SLEEP_SOON)
     if _COUNT not in environment and available_cores() < _cores_by_affinity():  # of affinity torch knows by itself
         environment[_COUNT] = str(available_cores())
 

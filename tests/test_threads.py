@@ -81,7 +81,7 @@ def test_threads_are_counted_only_where_torch_would_take_too_many(
         monkeypatch.setattr(threads, 'available_cores', lambda cores=cores: cores)
         environment: dict[str, str] = {}
         share_cores(environment)
-        assert environment == {'OMP_WAIT_POLICY': 'PASSIVE', **expected}
+        assert environment == {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000', **expected}
 
 
 SCRIPT = """
@@ -89,7 +89,8 @@ import os, sys
 sys.argv = ['effdense', 'infer', '--help']
 from effformer_dense.commands import cli, infer
 assert 'torch' not in sys.modules and 'OMP_WAIT_POLICY' not in os.environ
-cli.parse_and_call = lambda *_: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)
+say = lambda *_: print(os.environ['OMP_WAIT_POLICY'], os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)
+cli.parse_and_call = say
 cli.effdense()
 """
 
@@ -97,4 +98,4 @@ cli.effdense()
 def test_commands_set_them_before_torch_is_there() -> None:
     environment = {'PATH': '', 'PYTHONPATH': str(Path(threads.__file__).parents[1])}
     done = subprocess.run([sys.executable, '-c', SCRIPT], capture_output=True, text=True, env=environment)
-    assert done.stdout.split() == ['PASSIVE', 'False'], done.stderr
+    assert done.stdout.split() == ['PASSIVE', '1000', 'False'], done.stderr

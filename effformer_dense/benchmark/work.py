@@ -32,7 +32,7 @@ def count_work(case: Case) -> Work:
     if not is_config(case.model):
         plain = replace(plain, device='meta')  # shapes are enough, nothing is computed
     step = build_subject(plain).step
-    with FlopCounterMode(display=False, custom_mapping=_IN_PLACE_PRODUCTS) as operations, _Traffic() as traffic:
+    with FlopCounterMode(display=False, custom_mapping=_PRODUCTS) as operations, _Traffic() as traffic:
         step()
     passes = 3 if case.train else 1
     size = PRECISIONS[case.precision].itemsize / torch.float32.itemsize
@@ -65,5 +65,11 @@ def _product_flops(_total: object, left: tuple, right: tuple, **_: object) -> in
     return 2 * left[0] * left[1] * left[2] * right[2]
 
 
+def _onednn_product_flops(left: tuple, right: tuple, *_: object, **__: object) -> int:
+    return 2 * left[0] * left[1] * right[0]
+
+
 #: What attention in chunks uses and torch's counter does not know.
-_IN_PLACE_PRODUCTS: dict[Any, Callable] = {_ATEN.baddbmm_: _product_flops}
+_PRODUCTS: dict[Any, Callable] = {_ATEN.baddbmm_: _product_flops}
+if torch.backends.mkldnn.is_available():
+    _PRODUCTS[torch.ops.mkldnn._linear_pointwise] = _onednn_product_flops

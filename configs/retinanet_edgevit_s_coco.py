@@ -9,7 +9,7 @@ Published score (arXiv 2205.03436): box AP 43.4 on val2017 (quoted). Measured he
 
 _base_ = [
     '_base_/retinanet_fpn.py',
-    '_base_/coco_instance.py',
+    '_base_/coco_detection.py',
     '_base_/schedule_1x.py',
     '_base_/default_runtime.py',
 ]
@@ -25,14 +25,6 @@ model = dict(
     ),
     neck=dict(in_channels=[48, 96, 240, 384]),
 )
-
-train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[1].with_mask = test_pipeline[2].with_mask = False
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
 
 # AdamW at 1e-4 for 16 pictures per step (8 GPUs x 2).
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4), clip_grad=None)

@@ -13,6 +13,7 @@ from effformer_dense.variants import EDGEVIT_VARIANTS, V1_VARIANTS, V2_VARIANTS,
 
 if TYPE_CHECKING:  # conftest.py needs this file, and pytest-xdist's first process, which runs no test, needs no torch
     import numpy as np
+    from mmengine.config import ConfigDict
     from torch import Tensor, nn
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -124,3 +125,12 @@ def through_onnx(
 
 def variant_id(variant: Variant) -> str:
     return variant.key
+
+
+def assert_widths_fit(model: ConfigDict, backbone: nn.Module) -> None:
+    """What comes after the backbone, of a detector's or segmentor's config, expects the maps that it gives."""
+    taker = model.get('neck') or model.get('panoptic_head') or model.decode_head
+    if isinstance(taker.in_channels, int):  # DeepLabV3+ takes the first and the last
+        assert (taker.c1_in_channels, taker.in_channels) == backbone.out_channels[:: len(backbone.out_channels) - 1]
+    else:
+        assert tuple(taker.in_channels) == backbone.out_channels

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -171,25 +172,41 @@ def _write(measurements: Sequence[Measurement], out_dir: Path, command: str) -> 
 
 
 def _plot(measurements: Sequence[Measurement], path: Path) -> None:
-    """Time against pixels, one line per model and contender, with the floor of each model."""
+    """Time against pixels: a panel per model and number of threads, a line per contender, and the floors."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    floors: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    panels: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for m in measurements:
-        pixels = m.case.batch * m.case.height * m.case.width / 1e6
-        kind = m.case.conditions.split(', ', 1)[1]
-        lines[f'{m.case.label}, {m.case.contender}, {kind}'].append((pixels, m.median_ms))
-        floors[f'{m.case.label}, floor, {kind}'].append((pixels, m.floor_ms))
-    figure = Figure(figsize=(9, 6), layout='constrained')
+        panels[m.case.label, m.case.conditions.split(', ', 1)[1]].append(m)
+    labels, kinds = ([*dict.fromkeys(names)] for names in zip(*panels, strict=True))
+    contenders = list(dict.fromkeys(m.case.contender for m in measurements))
+    figure = Figure(figsize=(1 + 3.6 * len(labels), 1.2 + 3 * len(kinds)), layout='constrained')
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for label, points in lines.items():
-        axes.plot(*zip(*sorted(points), strict=True), marker='o', label=label)
-    for label, points in floors.items():
-        axes.plot(*zip(*sorted(points), strict=True), marker='_', color='grey', linestyle=':', label=label)
-    axes.set(xscale='log', yscale='log', xlabel='megapixels of the input', ylabel='median time of a step, ms')
-    axes.grid(which='both', alpha=0.3)
-    axes.legend(fontsize='x-small')
+    grid = figure.subplots(len(kinds), len(labels), sharex=True, sharey=True, squeeze=False)
+    for (label, kind), shown in panels.items():
+        axes = grid[kinds.index(kind)][labels.index(label)]
+        for index, contender in enumerate(contenders):
+            of_it = [m for m in shown if m.case.contender == contender]
+            _line(axes, of_it, [m.median_ms for m in of_it], color=f'C{index}', marker='o', label=contender)
+        for precision, style in zip(
+            dict.fromkeys(m.case.precision for m in measurements), (':', '--', '-.'), strict=False
+        ):
+            of_it = [m for m in shown if m.case.precision == precision]
+            look = dict(color='black', marker='_', linestyle=style, label=f'floor, {precision}')
+            _line(axes, of_it, [m.floor_ms for m in of_it], **look)
+        axes.set(xscale='log', yscale='log', title=f'{label}, {kind}')
+        axes.grid(which='both', alpha=0.3)
+    figure.supxlabel('megapixels of the input')
+    figure.supylabel('median time of a step, ms')
+    handles = {
+        text: handle for axes in grid.flat for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc='outside upper center', ncols=5, fontsize='small')
     figure.savefig(path, dpi=120)
+
+
+def _line(axes: Any, measurements: Sequence[Measurement], times_ms: Sequence[float], **look: Any) -> None:
+    pixels = [m.case.batch * m.case.height * m.case.width / 1e6 for m in measurements]
+    if pixels:
+        axes.plot(*zip(*sorted(zip(pixels, times_ms, strict=True)), strict=True), **look)

@@ -16,7 +16,7 @@ from effformer_dense.engine.open import open_config
 from effformer_dense.options import ConfigOptions
 from effformer_dense.preflight.arguments import check_arguments
 from effformer_dense.variants import V1, Variant
-from tests.helpers import PROJECT_ROOT, build, variant_id
+from tests.helpers import PROJECT_ROOT, assert_widths_fit, build, variant_id
 
 CONFIGS = PROJECT_ROOT / 'configs'
 DEMO = CONFIGS / 'maskrcnn_v2_s0_shapes.py'
@@ -37,17 +37,17 @@ def test_each_variant_has_a_coco_config_with_its_recipe(efficientformer: Variant
     assert cfg.auto_scale_lr.base_batch_size == 16 and cfg.train_dataloader.batch_size == 2
 
 
-@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', sorted([*CONFIGS.glob('*.py'), *CONFIGS.glob('heads/*.py')]), ids=lambda p: p.stem)
 def test_every_config_opens_with_its_command_and_builds(path: Path) -> None:
     text = path.read_text()
-    assert text.startswith('"""') and f'tools/train.py configs/{path.name}' in text.split('"""')[1]
+    assert text.startswith('"""') and f'tools/train.py {path.relative_to(PROJECT_ROOT)}' in text.split('"""')[1]
     cfg = load_config(ConfigOptions(path, from_scratch=True))
     init_default_scope(cfg.default_scope)
     check_arguments(cfg)
     with torch.device('meta'):
         backbone = MODELS.build(cfg.model).backbone
     assert f'_{variant_id(backbone.variant)}_' in path.name
-    assert tuple(cfg.model.neck.in_channels) == backbone.out_channels
+    assert_widths_fit(cfg.model, backbone)
 
 
 @pytest.mark.parametrize('family', ['maskrcnn_v2_l_coco', 'semfpn_v2_l_ade20k'])

@@ -1,0 +1,40 @@
+"""Heads of mmdet and mmsegmentation on our backbones: trained for a step or two, evaluated and drawn by the commands."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from effformer_dense.engine.infer import infer
+from effformer_dense.engine.runner import evaluate, train
+from effformer_dense.options import ConfigOptions, EvaluationOptions, InferOptions
+from tests.helpers import PROJECT_ROOT, SMALL_SHAPES
+
+pytestmark = pytest.mark.slow
+
+CONFIGS = sorted((PROJECT_ROOT / 'configs' / 'heads').glob('*_shapes.py'))
+SEGMENTORS = ('upernet', 'segformer', 'deeplabv3plus')
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem.removesuffix('_v2_s0_shapes'))
+def test_every_head_learns_is_scored_and_draws(path: Path, tmp_path: Path) -> None:
+    segments = path.name.startswith(SEGMENTORS)
+    options = ConfigOptions(path, cfg_options=SMALL_SHAPES[segments], work_dir=tmp_path / 'work', from_scratch=True)
+    work_dir = train(options)
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    losses = [line['loss'] for line in map(json.loads, log.read_text().splitlines()) if 'loss' in line]
+    assert len(losses) == 2 and all(map(math.isfinite, losses)) and min(losses) > 0
+    scores = evaluate(options, EvaluationOptions(work_dir))
+    masks = any(kind in path.name for kind in ('maskrcnn', 'rtmdet_ins', 'mask2former'))
+    expected = {'mIoU'} if segments else {'coco/bbox_mAP'} | ({'coco/segm_mAP'} if masks else set())
+    assert expected <= set(scores) and masks == ('coco/segm_mAP' in scores)
+
+    picture = tmp_path / 'picture.png'
+    Image.effect_noise((75, 49), 90).convert('RGB').save(picture)
+    infer(options, InferOptions(work_dir, str(picture), tmp_path / 'out'))
+    drawn = [path for path in (tmp_path / 'out').rglob('picture*') if path.suffix in ('.png', '.jpg')]
+    assert drawn and all(Image.open(path).size[1] >= 49 for path in drawn)

@@ -6,7 +6,7 @@ Data and schedule are those of maskrcnn_v2_s0_shapes.py. Score: see docs/heads.m
 """
 
 _base_ = [
-    '../_base_/shapes_instance.py',
+    '../_base_/shapes_detection.py',
     '../_base_/schedule_shapes.py',
     '../_base_/runtime_shapes.py',
 ]
@@ -85,6 +85,3 @@ model = dict(
     test_cfg=dict(max_per_img=30),
 )
 optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=0.1, norm_type=2))
-
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator

@@ -7,7 +7,7 @@ Data and schedule are those of maskrcnn_v2_s0_shapes.py. Score: see docs/heads.m
 
 _base_ = [
     '../_base_/retinanet_fpn.py',
-    '../_base_/shapes_instance.py',
+    '../_base_/shapes_detection.py',
     '../_base_/schedule_shapes.py',
     '../_base_/runtime_shapes.py',
 ]
@@ -24,6 +24,3 @@ model = dict(
     bbox_head=dict(num_classes=5, in_channels=channels, feat_channels=channels, stacked_convs=2),
     test_cfg=dict(nms_pre=200, max_per_img=30),
 )
-
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator

@@ -6,7 +6,7 @@ Data and schedule are those of maskrcnn_v2_s0_shapes.py. Score: see docs/heads.m
 """
 
 _base_ = [
-    '../_base_/shapes_instance.py',
+    '../_base_/shapes_detection.py',
     '../_base_/schedule_shapes.py',
     '../_base_/runtime_shapes.py',
 ]
@@ -66,6 +66,3 @@ model = dict(
         max_per_img=30,
     ),
 )
-
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator

@@ -8,18 +8,14 @@ Published score: none. Measured here: not yet.
 """
 
 _base_ = [
-    'mmseg::_base_/models/segformer_mit-b0.py',
+    '../_base_/segformer_head.py',
     '../_base_/ade20k.py',
     '../_base_/schedule_160k.py',
     '../_base_/runtime_mmseg.py',
 ]
 
 model = dict(
-    type='TiledEncoderDecoder',  # mmseg's EncoderDecoder, predicting in bounded memory
-    data_preprocessor=dict(size=(512, 512)),  # of training crops; pictures are never padded in testing
-    pretrained=None,
     backbone=dict(
-        _delete_=True,
         type='EfficientFormerV2',
         arch='s1',
         bias_resize='clamp',
@@ -27,7 +23,7 @@ model = dict(
         norm_cfg=dict(type='SyncBN'),
         init_cfg=dict(type='Pretrained', checkpoint='timm://efficientformerv2_s1.snap_dist_in1k'),
     ),
-    decode_head=dict(in_channels=[32, 48, 120, 224], num_classes=150),
+    decode_head=dict(in_channels=[32, 48, 120, 224]),
 )
 
 train_dataloader = dict(batch_size=2)

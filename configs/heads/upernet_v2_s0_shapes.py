@@ -6,7 +6,7 @@ Data and schedule are those of semfpn_v2_s0_shapes.py. Score: see docs/heads.md.
 """
 
 _base_ = [
-    'mmseg::_base_/models/upernet_r50.py',
+    '../_base_/upernet.py',
     '../_base_/shapes_segmentation.py',
     '../_base_/schedule_shapes_mmseg.py',
     '../_base_/runtime_shapes_mmseg.py',
@@ -15,11 +15,8 @@ _base_ = [
 num_classes = 6  # ground and five shapes
 
 model = dict(
-    type='TiledEncoderDecoder',  # mmseg's EncoderDecoder, predicting in bounded memory
     data_preprocessor=dict(size=(128, 128)),
-    pretrained=None,
     backbone=dict(
-        _delete_=True,
         type='EfficientFormerV2',
         arch='s0',
         init_cfg=dict(type='Constant', layer='LayerScale', val=1.0),  # as in mask_rcnn_fpn_small.py
@@ -29,10 +26,11 @@ model = dict(
         channels=64,
         dropout_ratio=0.0,
         num_classes=num_classes,
+        norm_cfg=dict(type='BN'),
         loss_decode=[
             dict(type='CrossEntropyLoss', loss_weight=1.0),
             dict(type='DiceLoss', use_sigmoid=False, loss_weight=1.0),
         ],
     ),
-    auxiliary_head=dict(in_channels=96, channels=64, num_classes=num_classes),
+    auxiliary_head=dict(in_channels=96, channels=64, num_classes=num_classes, norm_cfg=dict(type='BN')),
 )

@@ -7,18 +7,14 @@ Published score: none. Measured here: not yet.
 """
 
 _base_ = [
-    'mmseg::_base_/models/upernet_r50.py',
+    '../_base_/upernet.py',
     '../_base_/ade20k.py',
     '../_base_/schedule_160k.py',
     '../_base_/runtime_mmseg.py',
 ]
 
 model = dict(
-    type='TiledEncoderDecoder',  # mmseg's EncoderDecoder, predicting in bounded memory
-    data_preprocessor=dict(size=(512, 512)),  # of training crops; pictures are never padded in testing
-    pretrained=None,
     backbone=dict(
-        _delete_=True,
         type='EfficientFormerV2',
         arch='s1',
         bias_resize='clamp',
@@ -26,8 +22,8 @@ model = dict(
         norm_cfg=dict(type='SyncBN'),
         init_cfg=dict(type='Pretrained', checkpoint='timm://efficientformerv2_s1.snap_dist_in1k'),
     ),
-    decode_head=dict(in_channels=[32, 48, 120, 224], num_classes=150),
-    auxiliary_head=dict(in_channels=120, num_classes=150),
+    decode_head=dict(in_channels=[32, 48, 120, 224]),
+    auxiliary_head=dict(in_channels=120),
 )
 
 train_dataloader = dict(batch_size=2)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
@@ -33,8 +33,8 @@ from .switches import (
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
-#: Top-level keys that MMEngine reads besides the arguments of its Runner.
-_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr', 'sync_bn')
+#: Top-level keys that MMEngine, or this package, reads besides the arguments of its Runner.
+_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr', 'sync_bn', 'distill')
 
 #: What the option ``--tta`` reads. Too much like the usual names of variables (test_pipeline) to guess misspellings.
 _TTA_KEYS = ('tta_model', 'tta_pipeline')
@@ -52,6 +52,7 @@ def load_config(options: ConfigOptions) -> Config:
     _check_top_level_keys(cfg)
     for key, value in _parse_overrides(options.cfg_options).items():
         _open_clipping(cfg, key)
+        _open_distillation(cfg, key)
         _check_override(cfg, key, value)
         try:
             cfg.merge_from_dict({key: value})
@@ -159,6 +160,20 @@ def _open_clipping(cfg: Config, key: str) -> None:
         node = node.get(part) if isinstance(node, dict) else None
     if isinstance(node, dict) and node.get('clip_grad') is None:
         node['clip_grad'] = {}
+
+
+def _open_distillation(cfg: Config, key: str) -> None:
+    """Let overrides make a config's training a distillation where it says nothing of one."""
+    first, *parents = key.split('.')[:-1] or ['']
+    if first != 'distill':
+        return
+    if cfg.get('distill') is None:
+        cfg.distill = ConfigDict()
+    node = cfg.distill
+    for part in parents:
+        if not isinstance(node.get(part), dict):
+            node[part] = ConfigDict()
+        node = node[part]
 
 
 def _check_override(cfg: Config, key: str, value: Any) -> None:

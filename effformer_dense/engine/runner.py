@@ -20,6 +20,7 @@ from ..config.datasets import dataset_nodes, datasets_of
 from ..config.nodes import walk
 from ..deploy.precision import check_precision
 from ..deploy.speed import speed_up
+from ..distillation import distil
 from ..errors import UserError
 from ..files import check_output_dir
 from ..mmcv_ops import log_stand_in
@@ -43,6 +44,8 @@ from .training.sharding import check_can_shard
 def load_checked_config(options: ConfigOptions, splits: tuple[str, ...]) -> Config:
     """Config of a run with scope and imports in place, checked; data that are generated are there."""
     cfg = open_config(options)
+    if cfg.get('distill') and 'train' in splits:
+        distil(cfg, options.max_pixels)
     check_config(cfg, splits)
     for split in splits:
         for dataset in datasets_of(cfg, split):

@@ -7,20 +7,23 @@ from pathlib import Path
 from mmengine.registry import MODELS
 
 from ..backbones.base import DenseBackbone
+from ..backbones.timm_features import TimmFeatures
 from ..checkpoint import match, take, weights_in
 from ..checkpoint.whole_model import read_checkpoint
 from ..config.datasets import DatasetView
 from ..config.nodes import walk
 from ..config.num_classes import HEADS, PANOPTIC_HEADS
 from ..errors import UserError, some_of
+from .widths import check_widths
 
 
-def check_backbone(model: dict, with_weights: bool) -> None:
+def check_backbone(model: dict, with_weights: bool, where: str = 'model.backbone') -> None:
     """Check that the backbone builds, the neck expects its channels, and its pretrained weights are available and fit.
 
     Args:
         model: model config.
         with_weights: look at the pretrained weights too; ``timm://`` names are fetched now.
+        where: the backbone's place in the config, for messages.
 
     Raises:
         UserError: a wrong argument, channels that disagree, or weights that are missing, broken or do not fit.
@@ -31,19 +34,15 @@ def check_backbone(model: dict, with_weights: bool) -> None:
     try:
         backbone = MODELS.build(model['backbone'])
     except TypeError as error:  # of another type than the backbone can compare
-        raise UserError(f'model.backbone cannot be built of {dict(model["backbone"])}: {error}') from error
+        raise UserError(f'{where} cannot be built of {dict(model["backbone"])}: {error}') from error
+    if isinstance(backbone, DenseBackbone | TimmFeatures):
+        check_widths(model, backbone)
     if not isinstance(backbone, DenseBackbone):
         return
-    channels = (model.get('neck') or {}).get('in_channels')
-    if channels is not None and tuple(channels) != backbone.out_channels:
-        raise UserError(
-            f'model.neck.in_channels is {list(channels)}, and {backbone.variant.name} gives '
-            f'{list(backbone.out_channels)}. Set model.neck.in_channels=[{",".join(map(str, backbone.out_channels))}].'
-        )
     init = model['backbone'].get('init_cfg')
     for part in init if isinstance(init, (list, tuple)) else filter(None, [init]):
         if with_weights and part.get('type') == 'Pretrained':
-            _check_pretrained(backbone, str(part.get('checkpoint')), part.get('prefix'))
+            _check_pretrained(backbone, str(part.get('checkpoint')), part.get('prefix'), where)
 
 
 def check_num_classes(model: dict, dataset: DatasetView) -> None:
@@ -80,12 +79,12 @@ def _class_counts(path: str, node: dict) -> list[str]:
     return [name for name in names if node.get(name) is not None]
 
 
-def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None) -> None:
+def _check_pretrained(backbone: DenseBackbone, source: str, prefix: str | None, where: str) -> None:
     """Check that the pretrained weights are available and fit."""
     if '://' not in source and not Path(source).is_file():
         raise UserError(
             f'Pretrained weights {source} do not exist. Name a local file with --cfg-options '
-            'model.backbone.init_cfg.checkpoint=FILE, or train without: --from-scratch.'
+            f'{where}.init_cfg.checkpoint=FILE, or train without: --from-scratch.'
         )
     content = read_checkpoint(source)
     if prefix:

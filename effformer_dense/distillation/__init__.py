@@ -1,7 +1,8 @@
-"""Distillation: a backbone learns the features of a frozen teacher from pictures alone (docs/distillation.md)."""
+"""Distillation: a network learns what a frozen teacher says of pictures without labels (docs/distillation.md)."""
 
 from .features import FeatureDistiller
+from .logits import LogitDistiller
 from .pictures import UnlabelledPictures
 from .settings import distil
 
-__all__ = ['FeatureDistiller', 'UnlabelledPictures', 'distil']
+__all__ = ['FeatureDistiller', 'LogitDistiller', 'UnlabelledPictures', 'distil']

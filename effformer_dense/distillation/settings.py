@@ -1,30 +1,36 @@
-"""``distill=dict(...)`` of a config: its training becomes a distillation of its backbone."""
+"""``distill=dict(...)`` of a config: its training becomes a distillation."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS
 
+from ..checkpoint.whole_model import find_checkpoint
+from ..config.load import load_config
 from ..errors import UserError, choice_error
-from ..options import MAX_PIXELS
+from ..options import MAX_PIXELS, ConfigOptions
 from ..preflight.model import check_backbone
 
-KEYS = ('teacher', 'pictures', 'loss')
-_EXAMPLE = (
-    "distill=dict(teacher=dict(type='TimmFeatures', model_name='convnext_tiny', pretrained=True), pictures='FOLDER')"
-)
+#: Entries of ``distill`` by what teaches: a backbone its features, or a segmentor its logits.
+KEYS = {'teacher': ('teacher', 'pictures', 'loss'), 'segmentor': ('segmentor', 'pictures', 'temperature')}
+_EXAMPLES = """
+    distill=dict(teacher=dict(type='TimmFeatures', model_name='convnext_tiny', pretrained=True), pictures='FOLDER')
+    distill=dict(segmentor=dict(config='CONFIG', checkpoint='CHECKPOINT'), pictures='FOLDER')"""
 #: Steps of pipelines that read labels, or need them.
 _LABEL_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadSegmentationMap', 'FilterAnnotations')
 
 
 def distil(cfg: Config, max_pixels: int = MAX_PIXELS) -> None:
-    """Let a config train its backbone on the features of ``cfg.distill.teacher`` alone.
+    """Let a config's training learn from a teacher, as its ``distill`` says, instead of from labels.
 
-    Schedule, optimizer, batches and augmentation stay; there is nothing to evaluate. With ``pictures``, a folder takes
-    the place of the training data, whose labels are not used anyway.
+    From the features of ``distill.teacher`` learns the backbone alone, and nothing is evaluated; from the logits of
+    ``distill.segmentor`` the whole segmentor, which is evaluated as ever. Schedule, optimizer, batches and augmentation
+    stay. With ``pictures``, a folder takes the place of the training data, whose labels are not used anyway.
 
     Args:
         cfg: is changed.
@@ -32,16 +38,28 @@ def distil(cfg: Config, max_pixels: int = MAX_PIXELS) -> None:
 
     Raises:
         UserError: an entry of ``distill`` that is not known, no teacher, one without weights or whose weights do not
-            fit, or a model without a backbone.
+            fit, or a model without what is taught.
         MissingFileError: weights that are neither here nor to be downloaded.
     """
     settings = cfg.distill
+    kinds = [kind for kind in KEYS if settings.get(kind)]
+    if len(kinds) != 1:
+        raise UserError(f'distill names {" and ".join(kinds) or "no teacher"}; one is expected:{_EXAMPLES}')
     for key in settings:
-        if key not in KEYS:
-            raise choice_error('Key of distill', key, KEYS)
-    teacher = settings.get('teacher')
+        if key not in KEYS[kinds[0]]:
+            raise choice_error(f'Key of distill with a {kinds[0]}', key, KEYS[kinds[0]])
+    if kinds[0] == 'teacher':
+        _learn_features(cfg)
+    else:
+        _learn_logits(cfg)
+    if settings.get('pictures'):
+        _read_pictures(cfg, Path(settings.pictures), max_pixels)
+
+
+def _learn_features(cfg: Config) -> None:
+    teacher = cfg.distill.teacher
     if not isinstance(teacher, Mapping) or 'type' not in teacher:
-        raise UserError(f'distill has no teacher with a type. For example: {_EXAMPLE}')
+        raise UserError(f'distill.teacher is {teacher!r}, and has no type. For example:{_EXAMPLES}')
     if 'backbone' not in cfg.model:
         raise UserError('distill teaches model.backbone, and the config has none.')
     _check_weights(teacher)
@@ -50,13 +68,27 @@ def distil(cfg: Config, max_pixels: int = MAX_PIXELS) -> None:
         backbone=cfg.model.backbone,
         teacher=teacher,
         data_preprocessor=_preprocessor(cfg),
-        loss=settings.get('loss', 'cosine'),
+        loss=cfg.distill.get('loss', 'cosine'),
     )
     for split in ('val', 'test'):
         for part in ('cfg', 'dataloader', 'evaluator'):
             cfg[f'{split}_{part}'] = None
-    if settings.get('pictures'):
-        _read_pictures(cfg, Path(settings.pictures), max_pixels)
+
+
+def _learn_logits(cfg: Config) -> None:
+    segmentor = cfg.distill.segmentor
+    for key in ('config', 'checkpoint'):
+        if not isinstance(segmentor, Mapping) or not segmentor.get(key):
+            raise UserError(f'distill.segmentor has no {key}. For example:{_EXAMPLES}')
+    teacher = load_config(ConfigOptions(Path(segmentor.config), from_scratch=True)).model
+    cfg.model = ConfigDict(
+        type='LogitDistiller',
+        student=cfg.model,
+        teacher=teacher,
+        checkpoint=str(find_checkpoint(Path(segmentor.checkpoint))),
+        temperature=cfg.distill.get('temperature', 1.0),
+    )
+    MODELS.build(copy.deepcopy(cfg.model))  # finds what does not fit before a work dir is made
 
 
 def _check_weights(teacher: Mapping[str, Any]) -> None:

@@ -76,9 +76,16 @@ def test_from_pictures_to_a_detector(tmp_path: Path, pictures: Path, teacher: Pa
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (['distill.loss=cosine'], 'distill has no teacher with a type. For example'),
+        (['distill.loss=cosine'], 'distill names no teacher; one is expected'),
+        (['distill.teacher.arch=s1'], 'has no type. For example'),
+        (['distill.teacher.type=TimmFeatures', 'distill.segmentor.config=x'], 'names teacher and segmentor; one is'),
+        (['distill.segmentor.config=x'], r'distill\.segmentor has no checkpoint'),
+        (['distill.segmentor.config=x.py', 'distill.segmentor.checkpoint=x.pth'], r'Config x\.py does not exist'),
         (['distill.teacher.type=TimmFeatures', 'distill.teacher.model_name=test_resnet'], 'would have random weights'),
-        (['distill.teacher.type=EfficientFormerV2', 'distill.picture=x'], "Key of distill .*'picture'.*'pictures'"),
+        (
+            ['distill.teacher.type=EfficientFormerV2', 'distill.picture=x'],
+            "Key of distill with a teacher .*'picture'.*'pictures'",
+        ),
     ],
 )
 def test_mistakes_are_found_before_anything_is_done(tmp_path: Path, settings: list[str], message: str) -> None:

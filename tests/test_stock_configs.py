@@ -71,10 +71,11 @@ def _read(name: str) -> Config:
 
 
 def _smaller(cfg: Config) -> Config:
-    """The same with pictures of 64 px in testing, for time's sake."""
+    """The same with pictures of 64 px in testing, for time's sake; DINO wants more cells than it has queries."""
+    side = 320 if cfg.model.type == 'DINO' else 64
     for step in cfg.test_dataloader.dataset.pipeline:
         if step['type'] == 'Resize':
-            step['scale'] = (64, 64)
+            step['scale'] = (side, side)
     return cfg
 
 
@@ -118,7 +119,8 @@ def test_a_runner_has_model_data_and_metrics(name: str, data: Path) -> None:
         samples = batch['data_samples']
         truth = [sample.gt_instances if _is_detector(name) else sample.gt_sem_seg for sample in samples]
         assert len(batch['inputs']) == len(truth) > 0
-        assert all(('masks' in part) == _has_masks(name) for part in truth)
+        if split == 'train' or 'rtmdet_ins' not in name:  # mmdet's recipe evaluates without reading masks of truth
+            assert all(('masks' in part) == _has_masks(name) for part in truth)
     assert runner.build_evaluator(cfg.test_evaluator).metrics
 
 

@@ -47,7 +47,16 @@ def test_labels_are_counted():
     other[0, 0, :1] = 1
     assert compare({'labels': labels}, {'labels': other}, FP32).figures == {'labels equal': 0.9999}
     other[0, 0, :2] = 1
-    assert compare({'labels': labels}, {'labels': other}, FP32).faults == ('99.98% of labels are equal',)
+    assert compare({'labels': labels}, {'labels': other}, FP32).faults == ('2 of 10,000 labels differ',)
+
+
+def test_one_label_of_a_small_picture_may_differ():
+    labels = np.zeros((1, 40, 40), np.uint8)
+    other = labels.copy()
+    other[0, 0, 0] = 1
+    assert not compare({'labels': labels}, {'labels': other}, FP32).faults
+    other[0, 0, 1] = 1
+    assert compare({'labels': labels}, {'labels': other}, FP32).faults == ('2 of 1,600 labels differ',)
 
 
 def test_detections_in_another_order_agree():

@@ -16,7 +16,7 @@ from effformer_dense.checkpoint.whole_model import find_checkpoint
 from tests.helpers import PROJECT_ROOT
 
 #: Enough that the notice reaches a training that is under way on a busy machine, too.
-EPOCHS = 9
+EPOCHS = 30
 
 SRUN = """#!{python}
 import os, subprocess, sys

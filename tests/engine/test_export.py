@@ -90,7 +90,7 @@ def test_what_a_file_says_about_itself(exported: Path) -> None:
     assert metadata.source == {'config': 'semfpn_tiny.py', 'checkpoint': 'epoch_1.pth'}
     assert {'torch', 'onnx', 'onnxruntime', 'mmsegmentation'} <= set(metadata.versions)
     assert len({tuple(entry['size']) for entry in metadata.proof}) == 3
-    assert all(entry['labels equal'] > 0.9999 for entry in metadata.proof)
+    assert all(entry['labels equal'] > 0.9998 for entry in metadata.proof)  # one of 7,000 at least
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -72,7 +73,7 @@ def test_notice_of_the_end_saves_and_the_next_start_goes_on(tiny_config: Path) -
     told = ''
     for line in job.stdout:
         told += line
-        if 'Epoch(train) [1][1/2]' in line:
+        if re.search(r'Epoch\(train\) +\[ *1\]\[1/2\]', line):
             for pid in (folder / 'pids').read_text().split():
                 os.kill(int(pid), signal.SIGUSR1)
     assert job.wait() == 128 + signal.SIGUSR1, told[-3000:]

@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..files import make_output_dir, write_atomically, write_text
 from ..options import BenchmarkOptions
 from .cases import Case, make_groups
-from .models import is_config
+from .models import TIMM_PREFIX, is_config
 from .others import DISTURBED_CORES
 from .report import machine
 from .rounds import Measurement, measure_group, spread
@@ -138,7 +138,9 @@ def _plot(found: Sequence[Measurement], conditions: str, path: Path) -> None:
             points = [(m, value) for m, value in zip(found, values, strict=True) if m.case.contender == contender]
             axes.scatter([m.median_ms for m, _ in points], [value for _, value in points], label=contender)
         for m, value in zip(found, values, strict=True):
-            axes.annotate(m.case.label, (m.median_ms, value), fontsize=7, xytext=(3, 3), textcoords='offset points')
+            if m.case.contender == contenders[0]:  # the others of a model lie at its height, and names would overlap
+                name_only = m.case.label.removeprefix(TIMM_PREFIX)
+                axes.annotate(name_only, (m.median_ms, value), fontsize=7, xytext=(3, 4), textcoords='offset points')
         axes.set(xscale='log', yscale='log', xlabel='median time, ms', ylabel=name)
         axes.grid(which='both', alpha=0.3)
     figure.axes[0].legend()

@@ -1,16 +1,8 @@
 """Semantic FPN (arXiv 1901.02446, section 3.1) as mmseg sets it up; the leaf names the backbone. Keys: model only."""
 
+_base_ = 'encoder_decoder.py'
+
 model = dict(
-    type='TiledEncoderDecoder',  # mmseg's EncoderDecoder, predicting in bounded memory
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],  # ImageNet statistics, RGB, 0 to 255
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(512, 512),  # of training crops; pictures are never padded in testing
-    ),
     neck=dict(type='FPN', out_channels=256, num_outs=4),
     decode_head=dict(
         type='FPNHead',
@@ -18,12 +10,5 @@ model = dict(
         in_index=[0, 1, 2, 3],
         feature_strides=[4, 8, 16, 32],
         channels=128,
-        dropout_ratio=0.1,
-        num_classes=150,
-        norm_cfg=dict(type='SyncBN'),
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

@@ -11,10 +11,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
 from ..checkpoint.whole_model import find_checkpoint
+from ..config.datasets import dataset_nodes
 from ..config.load import load_config
 from ..errors import UserError, choice_error
 from ..options import MAX_PIXELS, ConfigOptions
-from ..preflight.model import check_backbone
+from ..preflight.model import check_backbone, pretrained_parts
 
 #: Entries of ``distill`` by what teaches: a backbone its features, or a segmentor its logits.
 KEYS = {'teacher': ('teacher', 'pictures', 'loss'), 'segmentor': ('segmentor', 'pictures', 'temperature')}
@@ -92,11 +93,7 @@ def _learn_logits(cfg: Config) -> None:
 
 
 def _check_weights(teacher: Mapping[str, Any]) -> None:
-    inits = teacher.get('init_cfg') or ()
-    pretrained = any(
-        part.get('type') == 'Pretrained' for part in (inits if isinstance(inits, list | tuple) else (inits,))
-    )
-    if not pretrained and not teacher.get('pretrained'):
+    if not pretrained_parts(teacher) and not teacher.get('pretrained'):
         raise UserError(
             f'The teacher {teacher["type"]} would have random weights. Name some: pretrained=True for TimmFeatures, or '
             "init_cfg=dict(type='Pretrained', checkpoint=FILE), which may be a detector's or segmentor's."
@@ -112,9 +109,7 @@ def _preprocessor(cfg: Config) -> ConfigDict:
 
 
 def _read_pictures(cfg: Config, folder: Path, max_pixels: int) -> None:
-    dataset = cfg.train_dataloader.dataset
-    while 'dataset' in dataset:  # wrapped ones
-        dataset = dataset.dataset
+    dataset = next(dataset_nodes(cfg.train_dataloader.dataset))  # of several, all as the first
     steps = [step for step in dataset.get('pipeline') or () if step.get('type') not in _LABEL_STEPS]
     for step in steps:
         step.pop('cat_max_ratio', None)  # of mmseg's RandomCrop: by labels

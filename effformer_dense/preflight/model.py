@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.registry import MODELS
 
@@ -39,10 +41,15 @@ def check_backbone(model: dict, with_weights: bool, where: str = 'model.backbone
         check_widths(model, backbone)
     if not isinstance(backbone, DenseBackbone):
         return
-    init = model['backbone'].get('init_cfg')
-    for part in init if isinstance(init, (list, tuple)) else filter(None, [init]):
-        if with_weights and part.get('type') == 'Pretrained':
-            _check_pretrained(backbone, str(part.get('checkpoint')), part.get('prefix'), where)
+    for part in pretrained_parts(model['backbone']) if with_weights else ():
+        _check_pretrained(backbone, str(part.get('checkpoint')), part.get('prefix'), where)
+
+
+def pretrained_parts(backbone: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What of a backbone's ``init_cfg`` loads weights."""
+    init = backbone.get('init_cfg') or ()
+    parts = init if isinstance(init, list | tuple) else (init,)
+    return [part for part in parts if part.get('type') == 'Pretrained']
 
 
 def check_num_classes(model: dict, dataset: DatasetView) -> None:

@@ -1,6 +1,6 @@
-"""The published sizes: one frozen row each.
+"""Networks as rows: the published sizes, and any other of the same families.
 
-Widths, depths and expansion ratios are those of the papers' configuration tables
+Widths, depths and expansion ratios of the published ones are those of the papers' configuration tables
 (V1: arXiv 2206.01191, appendix; V2: arXiv 2212.08059, appendix; EdgeViT: its published code, arXiv 2205.03436);
 drop path rates are those of the published dense-prediction recipes, EdgeViT's that of its code.
 """
@@ -13,35 +13,53 @@ from dataclasses import dataclass
 MIN_SIDE_PX = 32
 #: Largest: JPEG holds no more.
 MAX_SIDE_PX = 65_535
+#: Of the stages' maps. Published networks have the first four.
+STRIDES = (4, 8, 16, 32, 64)
+#: What mixes neighbouring cells in V2's blocks: V1's pooling, a 3 x 3 depth-wise convolution of its own in the place of
+#: pooling, or one inside the feed-forward network. The last is V2 (arXiv 2212.08059, table 1, for all three).
+LOCAL_MIXERS = ('pool', 'depthwise', 'ffn')
+
+V1, V2, EDGEVIT = 'EfficientFormerV1', 'EfficientFormerV2', 'EdgeViT'
+_SHORT_NAMES = {V1: 'v1', V2: 'v2', EDGEVIT: 'edgevit'}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the configuration table.
+    """One row: a network.
 
     Attributes:
         family: the backbone's class, as configs name it in ``type``.
-        arch: key of the size, as given to the backbone's ``arch`` argument.
-        widths: channels of the four stages.
-        depths: blocks in each of the four stages.
+        arch: key of a published size, as given to the backbone's ``arch`` argument; of any other row what its widths
+            and depths are.
+        widths: channels of the stages, four or five.
+        depths: blocks in each stage.
         expansion_ratios: per stage and block, hidden width of the MLP over its input width.
-        num_attention_blocks: how many of the last blocks attend. V1 and EdgeViT: in the last stage;
-            V2: in each of the last two stages.
+        attention_blocks: per stage, how many of its last blocks attend. EdgeViT: all.
         drop_path_rate: stochastic depth rate of the last block; blocks before it scale linearly.
         timm_name: name of the published ImageNet weights, with their tag; None where timm has none.
+        attention_downsample: of V2: whether the step from 1/16 to 1/32 has a path of attention.
+        local_mixer: of V2: one of :data:`LOCAL_MIXERS`.
+        local_value: of V2: whether attention has a depth-wise convolution of its values.
+        talking_heads: of V2: whether attention mixes its heads.
+        stride_attention: of V2: whether attention at 1/16 runs on the grid of 1/32.
         sampling_rates: of EdgeViT, per stage: every so many cells, one attends for all.
         head_width: of EdgeViT, channels of an attention head.
     """
 
     family: str
     arch: str
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
     expansion_ratios: tuple[tuple[int, ...], ...]
-    num_attention_blocks: int
-    drop_path_rate: float
-    timm_name: str | None
-    sampling_rates: tuple[int, int, int, int] = (1, 1, 1, 1)
+    attention_blocks: tuple[int, ...]
+    drop_path_rate: float = 0.0
+    timm_name: str | None = None
+    attention_downsample: bool = True
+    local_mixer: str = 'ffn'
+    local_value: bool = True
+    talking_heads: bool = True
+    stride_attention: bool = True
+    sampling_rates: tuple[int, ...] = (1, 1, 1, 1)
     head_width: int = 0
 
     @property
@@ -55,14 +73,10 @@ class Variant:
         return f'{_SHORT_NAMES[self.family]}_{self.arch}'
 
 
-V1, V2, EDGEVIT = 'EfficientFormerV1', 'EfficientFormerV2', 'EdgeViT'
-_SHORT_NAMES = {V1: 'v1', V2: 'v2', EDGEVIT: 'edgevit'}
-
-
 def _v1(arch: str, widths: tuple, depths: tuple, num_attention_blocks: int) -> Variant:
     ratios = tuple((4,) * depth for depth in depths)
     timm_name = f'efficientformer_{arch}.snap_dist_in1k'
-    return Variant(V1, arch, widths, depths, ratios, num_attention_blocks, 0.0, timm_name)
+    return Variant(V1, arch, widths, depths, ratios, (0, 0, 0, num_attention_blocks), 0.0, timm_name)
 
 
 def _v2(
@@ -73,17 +87,18 @@ def _v2(
     num_attention_blocks: int,
     drop_path_rate: float,
 ) -> Variant:
-    """Ratios of stages 3 and 4 were searched per block: one digit per block."""
+    """Ratios of stages 3 and 4 were searched per block: one digit per block. As many blocks attend in both."""
     early = (4,) * stage_1_and_2_depth
     ratios = (early, early, *(tuple(int(digit) for digit in row) for row in late_ratios))
-    depths = (len(ratios[0]), len(ratios[1]), len(ratios[2]), len(ratios[3]))
+    depths = tuple(map(len, ratios))
+    attention = (0, 0, num_attention_blocks, num_attention_blocks)
     timm_name = f'efficientformerv2_{arch}.snap_dist_in1k'
-    return Variant(V2, arch, widths, depths, ratios, num_attention_blocks, drop_path_rate, timm_name)
+    return Variant(V2, arch, widths, depths, ratios, attention, drop_path_rate, timm_name)
 
 
 def _edgevit(arch: str, widths: tuple, depths: tuple, head_width: int) -> Variant:
     ratios = tuple((4,) * depth for depth in depths)
-    return Variant(EDGEVIT, arch, widths, depths, ratios, depths[-1], 0.0, None, (4, 2, 2, 1), head_width)
+    return Variant(EDGEVIT, arch, widths, depths, ratios, depths, sampling_rates=(4, 2, 2, 1), head_width=head_width)
 
 
 V1_VARIANTS: dict[str, Variant] = {

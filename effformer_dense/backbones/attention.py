@@ -159,6 +159,7 @@ class MapAttention(nn.Module):
         norm_cfg: see :func:`layers.build_norm`.
         options: of its bias and its computation.
         stride: 1 or 2.
+        talking_heads, local_value: whether there are these two, which the paper adds in one step (table 1).
         num_heads, key_dim, value_dim: 8 heads of 32 (queries, keys) and 128 (values) in every size.
     """
 
@@ -168,6 +169,8 @@ class MapAttention(nn.Module):
         norm_cfg: dict,
         options: AttentionOptions,
         stride: int = 1,
+        talking_heads: bool = True,
+        local_value: bool = True,
         num_heads: int = 8,
         key_dim: int = 32,
         value_dim: int = 128,
@@ -185,9 +188,9 @@ class MapAttention(nn.Module):
         self.q = ConvNorm(channels, num_heads * key_dim, norm_cfg)
         self.k = ConvNorm(channels, num_heads * key_dim, norm_cfg)
         self.v = ConvNorm(channels, width, norm_cfg)
-        self.v_local = ConvNorm(width, width, norm_cfg, kernel_size=3, groups=width)
-        self.talking_head1 = TalkingHead(num_heads, num_heads, kernel_size=1)
-        self.talking_head2 = TalkingHead(num_heads, num_heads, kernel_size=1)
+        self.v_local = ConvNorm(width, width, norm_cfg, kernel_size=3, groups=width) if local_value else None
+        self.talking_head1 = TalkingHead(num_heads, num_heads, kernel_size=1) if talking_heads else None
+        self.talking_head2 = TalkingHead(num_heads, num_heads, kernel_size=1) if talking_heads else None
         self.activation = nn.GELU()
         self.proj = ConvNorm(width, channels, norm_cfg)
         self.bias = RelativePositionBias(num_heads, options.bias_grid, options.bias_resize)
@@ -200,15 +203,18 @@ class MapAttention(nn.Module):
         h, w = x.shape[2:]
         values = self.v(x)
         q, k, v = (_split_heads(part, self.num_heads) for part in (self.q(x), self.k(x), values))
-        mixes = self.talking_head1.weight[:, :, 0, 0], self.talking_head2.weight[:, :, 0, 0]
+        mixes = _matrix(self.talking_head1), _matrix(self.talking_head2)
         q, factor = self.score_scale.divide(q, h * w)
         bias = self.bias(h, w, mix=self.talking_head1)
         mixed = attend(Operands.with_bias(q, k, v, bias, factor, mixes, self.chunk))  # (B, h, w, n, e)
-        # The second talking head's bias adds one number to all weights of a head: so much of the sum of its values.
-        total = self._total(v)  # (B, 1, 1, n, e)
-        assert self.talking_head2.bias is not None
-        everywhere = self.talking_head2.bias[:, None] * total
-        out = _join_heads(mixed + everywhere.to(mixed.dtype)) + self.v_local(values)
+        if self.talking_head2 is not None:
+            # Its bias adds one number to all weights of a head: so much of the sum of its values.
+            assert self.talking_head2.bias is not None
+            everywhere = self.talking_head2.bias[:, None] * self._total(v)  # (B, 1, 1, n, e)
+            mixed = mixed + everywhere.to(mixed.dtype)
+        out = _join_heads(mixed)
+        if self.v_local is not None:
+            out = out + self.v_local(values)
         if self.stride_conv is not None:
             size_above = (self.stride * h, self.stride * w)
             out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
@@ -296,6 +302,10 @@ class DualPathDownsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(x) + self.conv(x)
+
+
+def _matrix(talking_head: TalkingHead | None) -> Tensor | None:
+    return None if talking_head is None else talking_head.weight[:, :, 0, 0]
 
 
 def _split_heads(x: Tensor, num_heads: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..errors import UserError, choice_error
-from ..variants import MIN_SIDE_PX, Variant
+from ..errors import UserError
+from ..rows import find_row
+from ..variants import MIN_SIDE_PX, STRIDES, Variant
 from .recorded import OutputNorm
 from .tracing import has_values, is_recording, wants_standard_operators
-
-STRIDES = (4, 8, 16, 32)
 
 
 class Stage(nn.Module):
@@ -42,13 +41,13 @@ class Stage(nn.Module):
 
 
 class DenseBackbone(BaseModule):
-    """Base of the backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32.
+    """Base of the backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32, of five stages 1/64 as well.
 
     A family calls :meth:`_assemble` at the end of its ``__init__``, once all is set that its parts are built from.
 
     Args:
-        arch: key of the size in the family's table, in either case.
-        out_indices: which stages to return, increasing, each 0 to 3. Stages past the last one are neither run
+        arch: key of a published size, or a dict that describes another network (:func:`..rows.find_row`).
+        out_indices: which stages to return, increasing, from 0 on. Stages past the last one are neither run
             nor trained.
         drop_path_rate: stochastic depth rate of the last block; None for the variant's own.
         frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages.
@@ -73,13 +72,12 @@ class DenseBackbone(BaseModule):
     #: Context in which ``init_cfg`` is carried out; set there too, so that its files are read without running anything.
     reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
 
-    #: What a family is: its rows by ``arch``, and whether its published dense models have ``out_norm``.
-    variants: ClassVar[Mapping[str, Variant]]
+    #: Whether the family's published dense models have ``out_norm``.
     norms_outputs: ClassVar[bool] = False
 
     def __init__(
         self,
-        arch: str,
+        arch: str | Mapping[str, Any],
         out_indices: Sequence[int] = (0, 1, 2, 3),
         drop_path_rate: float | None = None,
         frozen_stages: int = -1,
@@ -90,10 +88,11 @@ class DenseBackbone(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.variant = variant = _pick_variant(self.variants, arch)
+        self.variant: Variant = find_row(type(self).__name__, arch)
+        variant = self.variant
         self.arch = variant.arch
         self.drop_path_rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
-        check_stages(out_indices, frozen_stages)
+        check_stages(out_indices, frozen_stages, len(variant.depths))
         if not 0 <= self.drop_path_rate < 1:
             raise UserError(f'drop_path_rate must lie in [0, 1); got {self.drop_path_rate!r}.')
         self.out_indices = tuple(out_indices)
@@ -106,7 +105,7 @@ class DenseBackbone(BaseModule):
     def _assemble(self) -> None:
         """Build all parts, and freeze those that are to be."""
         self.stem = self._build_stem()
-        self.stages = nn.ModuleList(self._build_stage(index) for index in range(4))
+        self.stages = nn.ModuleList(self._build_stage(index) for index in range(len(self.variant.depths)))
         normed = self.out_indices if self.out_norm else ()
         self.out_norms = nn.ModuleDict({str(index): OutputNorm(self.variant.widths[index]) for index in normed})
         self.apply(_init_linear)
@@ -200,20 +199,13 @@ def _reached_by(output: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     return output + nothing.to(output.dtype)
 
 
-def _pick_variant(variants: Mapping[str, Variant], arch: str) -> Variant:
-    """Row for ``arch``; UserError that names the choices if there is none."""
-    if arch not in variants:
-        raise choice_error('arch', arch, variants)
-    return variants[arch]
-
-
-def check_stages(out_indices: Sequence[int], frozen_stages: int) -> None:
-    """Raises ``UserError`` for stages that no backbone has."""
+def check_stages(out_indices: Sequence[int], frozen_stages: int, stages: int = 4) -> None:
+    """Raises ``UserError`` for stages that a backbone of so many does not have."""
     indices = list(out_indices)
-    if not indices or indices != sorted(set(indices)) or not set(indices) <= {0, 1, 2, 3}:
-        raise UserError(f'out_indices must be increasing stage indices from 0 to 3; got {out_indices!r}.')
-    if frozen_stages not in range(-1, 5):
-        raise UserError(f'frozen_stages must be -1 (nothing) to 4 (stem and all stages); got {frozen_stages!r}.')
+    if not indices or indices != sorted(set(indices)) or not set(indices) <= set(range(stages)):
+        raise UserError(f'out_indices must be increasing stage indices from 0 to {stages - 1}; got {out_indices!r}.')
+    if frozen_stages not in range(-1, stages + 1):
+        raise UserError(f'frozen_stages must be -1 (nothing) to {stages} (stem and all stages); got {frozen_stages!r}.')
 
 
 def check_shape(images: Tensor) -> None:

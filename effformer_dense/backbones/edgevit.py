@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..variants import EDGEVIT_VARIANTS
 from .base import DenseBackbone, Stage
 from .folding import FoldedConv, can_fold, fold_norm_before, fold_shortcut
 from .fused import FusedResidual, fuse_mlp
@@ -176,7 +176,7 @@ def _depthwise(channels: int, side: int) -> nn.Conv2d:
 class EdgeViT(DenseBackbone):
     """EdgeViT as a backbone for dense prediction.
 
-    ``arch`` is ``'xxs'``, ``'xs'`` or ``'s'``. The other arguments, the attributes and the errors are those of
+    ``arch`` is ``'xxs'``, ``'xs'``, ``'s'`` or a dict. The other arguments, the attributes and the errors are those of
     :class:`.base.DenseBackbone`. It has no attention bias: positions come from depth-wise convolutions, so that
     nothing has to be brought to another size. Sides need not be multiples of anything: patches and the sampled grid
     are filled up, and features are never cut.
@@ -187,11 +187,9 @@ class EdgeViT(DenseBackbone):
         [(1, 36, 56, 84), (1, 72, 28, 42), (1, 144, 14, 21), (1, 288, 7, 11)]
     """
 
-    variants = EDGEVIT_VARIANTS
-
     def __init__(
         self,
-        arch: str,
+        arch: str | Mapping[str, Any],
         out_indices: Sequence[int] = (0, 1, 2, 3),
         drop_path_rate: float | None = None,
         frozen_stages: int = -1,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import nn
 
 from ..errors import UserError
+from ..variants import STRIDES
 from .base import DenseBackbone
 from .layers import Stem
 from .options import AttentionOptions
+
+#: Cells that ``bias_grid`` counts, in px.
+_GRID_STRIDE = 32
 
 
 class EfficientFormer(DenseBackbone):
@@ -34,11 +38,10 @@ class EfficientFormer(DenseBackbone):
     """
 
     stem_activation: ClassVar[type[nn.Module]]
-    has_talking_heads: ClassVar[bool]
 
     def __init__(
         self,
-        arch: str,
+        arch: str | Mapping[str, Any],
         out_indices: Sequence[int] = (0, 1, 2, 3),
         bias_grid: int = 7,
         bias_resize: str = 'bicubic',
@@ -60,9 +63,19 @@ class EfficientFormer(DenseBackbone):
         self.attention_options = AttentionOptions(
             bias_grid, bias_resize, attention_chunk, attention_scale, talking_bias
         )
-        if talking_bias != 'sum' and not self.has_talking_heads:
-            raise UserError(f'talking_bias={talking_bias!r} is for V2: V1 has no talking heads. Leave it out.')
+        if talking_bias != 'sum' and not self._has_talking_heads():
+            raise UserError(
+                f'talking_bias={talking_bias!r} is for V2: {self.variant.name} has no talking heads. Leave it out.'
+            )
         self._assemble()
+
+    def _has_talking_heads(self) -> bool:
+        raise NotImplementedError
+
+    def _options_at(self, index: int) -> AttentionOptions:
+        """Options of attention among the cells of a stage's map."""
+        # A grid of 7 at 1/32 is one of 14 at 1/16 and of 4 at 1/64: of a picture of 224 px.
+        return self.attention_options.on_grid(-(-self.bias_grid * _GRID_STRIDE // STRIDES[index]))
 
     def _build_stem(self) -> Stem:
         return Stem(self.variant.widths[0], self.norm_cfg, self.stem_activation)

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..variants import V1_VARIANTS
 from .attention import TokenAttention
 from .base import Stage
 from .efficientformer import EfficientFormer
@@ -71,7 +70,7 @@ class TokenBlock(nn.Module):
 class EfficientFormerV1(EfficientFormer):
     """EfficientFormer V1 as a backbone for dense prediction.
 
-    ``arch`` is ``'l1'``, ``'l3'`` or ``'l7'``. The other arguments, the attributes and the errors are those of
+    ``arch`` is ``'l1'``, ``'l3'``, ``'l7'`` or a dict. The other arguments, the attributes and the errors are those of
     :class:`.efficientformer.EfficientFormer`.
 
     Example:
@@ -80,10 +79,11 @@ class EfficientFormerV1(EfficientFormer):
         [(1, 48, 56, 84), (1, 96, 28, 42), (1, 224, 14, 21), (1, 448, 7, 11)]
     """
 
-    variants = V1_VARIANTS
     stem_activation = nn.ReLU
-    has_talking_heads = False
     norms_outputs = True
+
+    def _has_talking_heads(self) -> bool:
+        return False
 
     def _build_stage(self, index: int) -> Stage:
         row = self.variant
@@ -91,16 +91,17 @@ class EfficientFormerV1(EfficientFormer):
         downsample = None
         if index > 0:
             downsample = ConvNorm(row.widths[index - 1], channels, self.norm_cfg, kernel_size=3, stride=2)
-        first_attention = row.depths[3] - row.num_attention_blocks if index == 3 else row.depths[index]
+        first_attention = row.depths[index] - row.attention_blocks[index]
         rates = drop_path_rates(self.drop_path_rate, row.depths)[index]
         blocks: list[nn.Module] = []
         for position, (ratio, rate) in enumerate(zip(row.expansion_ratios[index], rates, strict=True)):
             if position < first_attention:
                 blocks.append(PoolingBlock(channels, ratio, self.norm_cfg, rate))
             else:
-                blocks.append(self._build_token_block(channels, ratio, rate))
+                blocks.append(self._build_token_block(index, ratio, rate))
         return Stage(downsample, blocks, self.with_cp)
 
-    def _build_token_block(self, channels: int, expansion_ratio: int, drop_path: float) -> TokenBlock:
-        mixer = TokenAttention(channels, self.attention_options)
+    def _build_token_block(self, index: int, expansion_ratio: int, drop_path: float) -> TokenBlock:
+        channels = self.variant.widths[index]
+        mixer = TokenAttention(channels, self._options_at(index))
         return TokenBlock(channels, expansion_ratio, drop_path, mixer)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -27,6 +28,7 @@ EXPORTED = ('onnx', 'onnx-fixed', 'openvino')
 #: Others' code for the same networks.
 TIMM = ('timm', 'timm+compiled')
 PUBLISHED = 'published'
+Part = Literal['model', 'backbone']
 MODES = (*OWN, *EXPORTED, *TIMM, PUBLISHED)
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 TIMM_SIDE_PX = 224
@@ -38,6 +40,7 @@ class Case:
 
     Attributes:
         model: key of a variant ('v2_s0'), a model of timm ('timm/resnet50'), or path of a config.
+        part: of a config's model, 'model' for all of it, or its 'backbone'.
         height, width: of the input, in px.
         batch: images at once; exported files take them one after the other.
         mode: one of :data:`MODES`.
@@ -64,6 +67,12 @@ class Case:
     keep_memory: bool = True
     published: Path | None = None
     files: Path | None = None
+    part: Part = 'model'
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a detector or segmentor, not a backbone."""
+        return is_config(self.model) and self.part == 'model'
 
     @property
     def label(self) -> str:
@@ -89,6 +98,7 @@ def make_groups(
     modes: Sequence[str],
     options: BenchmarkOptions,
     keep_memory: bool = True,
+    part: Part = 'model',
 ) -> list[list[Case]]:
     """Make all combinations of the options, checked.
 
@@ -97,7 +107,7 @@ def make_groups(
         sizes: (batch, height, width).
         modes: of :data:`MODES`.
         options: the rest.
-        keep_memory: see :class:`Case`.
+        keep_memory, part: see :class:`Case`.
 
     Returns:
         One group per model, size and number of threads: the cases that take turns. A contender that cannot take a
@@ -107,13 +117,13 @@ def make_groups(
         UserError: a model that is not there, or a combination that cannot be measured.
     """
     models = [find_model(model) for model in models]
-    _check(models, sizes, modes, options)
+    _check([] if part == 'backbone' else [model for model in models if is_config(model)], sizes, modes, options)
     groups = []
     for model, (batch, height, width), threads in itertools.product(models, sizes, options.thread_counts):
         group = [
             Case(
                 model, height, width, batch, mode, precision, options.device, options.train, options.with_cp, threads,
-                keep_memory, options.published,
+                keep_memory, options.published, part=part,
             )
             for mode, precision in itertools.product(modes, options.precision)
         ]  # fmt: skip
@@ -125,8 +135,9 @@ def make_groups(
 
 
 def _check(
-    models: Iterable[str], sizes: Iterable[tuple[int, int, int]], modes: Sequence[str], options: BenchmarkOptions
+    configs: Sequence[str], sizes: Iterable[tuple[int, int, int]], modes: Sequence[str], options: BenchmarkOptions
 ) -> None:
+    """``configs``: those of whole models."""
     for _, height, width in sizes:
         if not MIN_SIDE_PX <= min(height, width) <= max(height, width) <= MAX_SIDE_PX:
             raise UserError(f'Both sides must be {MIN_SIDE_PX} to {MAX_SIDE_PX:,} px; got {height}x{width}.')
@@ -138,7 +149,6 @@ def _check(
         check_precision('bf16', torch.device(options.device))
     if options.with_cp and not options.train:
         raise UserError('--with-cp recomputes blocks in the backward pass: it needs --train.')
-    configs = [model for model in models if is_config(model)]
     if options.train:
         _check_training(configs, modes)
     others = [mode for mode in modes if mode not in OWN]
@@ -183,8 +193,8 @@ def _misfit(case: Case) -> str:
     """Why a contender cannot take the size of its group; empty where it can."""
     size = (case.height, case.width)
     if case.mode in (*TIMM, PUBLISHED):
-        if is_timm(case.model):
-            return f'--modes {case.mode} is for our variants: {case.model} is measured by eager, fused and compiled.'
+        if is_timm(case.model) or is_config(case.model):
+            return f'--modes {case.mode} is for our variants: {case.label} is measured by eager, fused and compiled.'
         row = variant_names()[case.model]
         if case.mode == PUBLISHED and row.family not in PUBLISHED_FILES:
             return f'The published code of EfficientFormer has no {case.model}.'

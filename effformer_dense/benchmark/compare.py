@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..files import make_output_dir, write_atomically, write_text
 from ..options import BenchmarkOptions
 from .cases import Case, make_groups
-from .models import TIMM_PREFIX, is_config
+from .models import TIMM_PREFIX
 from .others import DISTURBED_CORES
 from .report import machine
 from .rounds import Measurement, measure_group, spread
@@ -32,17 +32,14 @@ COLUMNS = ('model', 'contender', 'M parameters', 'GMACs', 'ms', 'ms, quartiles',
 def make_cases(
     models: Sequence[str], size: tuple[int, int], modes: Sequence[str], options: BenchmarkOptions
 ) -> list[Case]:
-    """All contenders of a comparison, checked.
+    """All contenders of a comparison, checked; a config stands for its backbone.
 
     Raises:
-        UserError: a config, several numbers of threads, or what :func:`.cases.make_groups` refuses.
+        UserError: several numbers of threads, or what :func:`.cases.make_groups` refuses.
     """
-    configs = [model for model in models if is_config(model)]
-    if configs:
-        raise UserError(f'compare is for backbones: name variants or models of timm, not {configs[0]}.')
     if len(options.thread_counts) > 1:
         raise UserError(f'compare takes one number of threads; got {", ".join(map(str, options.thread_counts))}.')
-    groups = make_groups(models, [(options.batch, *size)], modes, options)
+    groups = make_groups(models, [(options.batch, *size)], modes, options, part='backbone')
     cases = [case for group in groups for case in group]
     if len(set(cases)) < len(cases):
         raise UserError('compare got a model twice: name each once.')

@@ -55,8 +55,8 @@ def build_subject(case: Case) -> Subject:
         UserError: a config whose model is no detector or segmentor with this project's backbone.
     """
     torch.manual_seed(0)
-    whole = is_config(case.model)
-    model = _whole_model(case.model) if whole else _backbone(case)
+    whole = case.is_whole
+    model = MODELS.build(_model_config(case.model)) if whole else _backbone(case)
     model = model.to(case.device)
     model.train(case.train)  # the published code's returns nothing
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -80,6 +80,8 @@ def build_subject(case: Case) -> Subject:
 def _backbone(case: Case) -> nn.Module:
     if is_timm(case.model):
         return TimmFeatures(case.model.removeprefix(TIMM_PREFIX), with_cp=case.with_cp)
+    if is_config(case.model):
+        return MODELS.build({**_model_config(case.model)['backbone'], 'init_cfg': None})
     row = variant_names()[case.model]
     if case.mode in TIMM:
         import timm  # only who compares needs it
@@ -94,14 +96,16 @@ def _backbone(case: Case) -> nn.Module:
     return MODELS.build(dict(type=row.family, arch=row.arch, with_cp=case.with_cp))
 
 
-def _whole_model(config: str) -> nn.Module:
+def _model_config(config: str) -> dict[str, Any]:
     from ..engine.open import open_config
     from ..options import ConfigOptions  # needs mmdet or mmseg, backbones do not
 
     cfg = open_config(ConfigOptions(Path(config), from_scratch=True))
     if not (cfg.get('model') or {}).get('backbone'):
-        raise UserError(f'{config} has no model.backbone: {command("benchmark")} measures detectors and segmentors.')
-    return MODELS.build(cfg.model)
+        raise UserError(
+            f'{config} has no model.backbone: {command("benchmark")} measures detectors, segmentors, backbones.'
+        )
+    return cfg.model
 
 
 def _exported_step(backbone: nn.Module, case: Case) -> Callable[[], object]:
@@ -111,8 +115,8 @@ def _exported_step(backbone: nn.Module, case: Case) -> Callable[[], object]:
         folder = case.files or Path(stack.enter_context(TemporaryDirectory()))
         size = (case.height, case.width) if case.mode.endswith('-fixed') else None
         kind = format_named(exported_format(case.mode))
-        path = folder / '-'.join([case.model.replace('/', '-'), case.mode, case.precision, *map(str, size or ())])
-        path = path.with_suffix(kind.suffix)
+        name = '-'.join([case.model, case.mode, case.precision, *map(str, size or ())])
+        path = (folder / name.replace('/', '-').replace('.', '-')).with_suffix(kind.suffix)
         if not path.exists():
             _write_file(backbone, path, kind, case.precision, size)
         run = open_session(path, case.threads).run

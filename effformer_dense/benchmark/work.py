@@ -13,7 +13,6 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from .cases import PRECISIONS, Case
-from .models import is_config
 from .subjects import build_subject
 from .yardstick import Work
 
@@ -29,7 +28,7 @@ def count_work(case: Case) -> Work:
     depth-wise convolutions.
     """
     plain = replace(case, mode='eager', precision='fp32', train=False)
-    if not is_config(case.model):
+    if not case.is_whole:
         plain = replace(plain, device='meta')  # shapes are enough, nothing is computed
     step = build_subject(plain).step
     with FlopCounterMode(display=False, custom_mapping=_PRODUCTS) as operations, _Traffic() as traffic:

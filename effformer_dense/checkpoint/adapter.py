@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
 from ..errors import UserError
+from ..rows import structure
 from .layouts import identify_variant, to_native
 from .report import LoadReport, load_report
 from .unwrap import check_tensors, describe_rest, find_backbone, weights_in
@@ -78,7 +79,7 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
         native, ignored = to_native(found.backbone)
         ignored.update(describe_rest(found.rest))
     variant = identify_variant(native)
-    if variant is not None and variant != backbone.variant:
+    if variant is not None and structure(variant) != structure(backbone.variant):
         raise UserError(
             f'These weights are of {variant.name}, and the backbone is {backbone.variant.name}. '
             f"Set arch='{variant.arch}' (type='{variant.family}') or load the other file."

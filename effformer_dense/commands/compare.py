@@ -23,9 +23,11 @@ def compare(
 
         COMMAND v2_s0 v1_l1 edgevit_xxs repvit_m0_9 resnet18 --size 512 512 --threads 1
         COMMAND v2_s0 timm/efficientvit_b0 --modes fused compiled onnx-fixed
+        COMMAND v2_s2 my_config.py --size 800 1344
 
     Args:
-        models: v1_l1 ... v2_l, edgevit_xxs ..., and any model of timm that takes the size; the first is the reference
+        models: v1_l1 ... v2_l, edgevit_xxs ..., any model of timm that takes the size, configs for their backbones; the
+            first is the reference
         size: px
         modes: ours and timm's, fused each in its way; compiled; files for any size or for this one
         out_dir: where compare.csv, .md, .json and .png go

@@ -44,7 +44,6 @@ def test_names_of_models() -> None:
 @pytest.mark.parametrize(
     ('models', 'options', 'message'),
     [
-        (['v2_s0', 'configs/maskrcnn_v2_s0_coco.py'], {}, 'name variants or models of timm, not configs/maskrcnn'),
         (['v2_s0', 'v1_l1'], dict(threads=(1, 2)), 'one number of threads; got 1, 2'),
         (['v2_s0', 'resnet18', 'timm/resnet18'], dict(threads=(1,)), 'a model twice'),
         (['v2_s0', 'nonet'], dict(threads=(1,)), "got 'nonet'"),
@@ -58,5 +57,21 @@ def test_what_cannot_be_compared_is_refused_first(models: list[str], options: di
 def test_timms_own_modes_are_for_our_variants() -> None:
     with pytest.raises(UserError, match='--modes timm is for our variants: timm/resnet18 is measured by eager'):
         make_cases(['resnet18'], (64, 64), ['timm'], BenchmarkOptions(threads=(1,)))
+    with pytest.raises(UserError, match='is for our variants: maskrcnn_v2_s0_coco is measured by eager'):
+        make_cases(['configs/maskrcnn_v2_s0_coco.py'], (64, 64), ['timm'], BenchmarkOptions(threads=(1,)))
     with pytest.raises(UserError, match='timm has no edgevit_xs'):
         make_cases(['edgevit_xs'], (64, 64), ['timm'], BenchmarkOptions(threads=(1,)))
+
+
+@pytest.mark.slow
+def test_a_config_stands_for_its_backbone(tmp_path: Path) -> None:
+    pytest.importorskip('mmseg')
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        "_base_ = 'effformer_dense::semfpn_v2_s0_shapes.py'\n"
+        'model = dict(backbone=dict(arch=dict(_delete_=True, widths=(16, 24, 32, 48), depths=(1, 1, 2, 2))))\n'
+    )
+    cases = make_cases(['v2_s0', str(config)], (64, 64), ['fused'], BenchmarkOptions(threads=(1,)))
+    found = compare(cases, 1, tmp_path / 'out')
+    assert [m.case.label for m in found] == ['v2_s0', 'mine']
+    assert found[0].parameters == 3_245_904 and found[1].parameters < 600_000

@@ -40,7 +40,7 @@ def _native(variant: Variant) -> dict[str, Tensor]:
 
 
 def _maps(variant: Variant) -> int:
-    return variant.depths[-1] - variant.num_attention_blocks
+    return variant.depths[-1] - variant.attention_blocks[-1]
 
 
 def _has_place(naming: Naming, key: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from unittest import mock
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from effformer_dense.variants import V2_VARIANTS
+from effformer_dense.rows import to_arch
 from tests.helpers import PROJECT_ROOT, TINY_V2, randomise
 
 pytest.importorskip('mmdet')
@@ -24,7 +23,7 @@ _CODER = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[1.
 def _two_stages() -> dict:
     """Mask R-CNN with as many classes as the demo."""
     model = Config.fromfile(PROJECT_ROOT / 'configs' / '_base_' / 'mask_rcnn_fpn.py').model
-    model.backbone = dict(type='EfficientFormerV2', arch=TINY_V2.arch)
+    model.backbone = dict(type='EfficientFormerV2', arch=to_arch(TINY_V2))
     model.neck.update(in_channels=list(TINY_V2.widths), out_channels=_CHANNELS)
     model.rpn_head.update(in_channels=_CHANNELS, feat_channels=_CHANNELS)
     head = model.roi_head
@@ -42,7 +41,7 @@ def _retinanet() -> dict:
     return dict(
         type='RetinaNet',
         data_preprocessor=_two_stages()['data_preprocessor'],
-        backbone=dict(type='EfficientFormerV2', arch=TINY_V2.arch),
+        backbone=dict(type='EfficientFormerV2', arch=to_arch(TINY_V2)),
         neck=dict(
             type='FPN',
             in_channels=list(TINY_V2.widths),
@@ -96,8 +95,7 @@ def build_detector():
         torch.manual_seed(0)
         config = copy.deepcopy(detector_config(kind))
         change(config)
-        with mock.patch.dict(V2_VARIANTS, {TINY_V2.arch: TINY_V2}):
-            model = MODELS.build(ConfigDict(config))
+        model = MODELS.build(ConfigDict(config))
         randomise(model)
         _speak(model)
         return model.eval()

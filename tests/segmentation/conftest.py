@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from unittest import mock
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
-from effformer_dense.variants import V2_VARIANTS
+from effformer_dense.rows import to_arch
 from tests.helpers import TINY_V2, randomise
 
 pytest.importorskip('mmseg')
@@ -26,7 +25,7 @@ MODEL = dict(
     data_preprocessor=dict(
         type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
     ),
-    backbone=dict(type='EfficientFormerV2', arch=TINY_V2.arch),
+    backbone=dict(type='EfficientFormerV2', arch=to_arch(TINY_V2)),
     neck=dict(type='FPN', in_channels=list(TINY_V2.widths), out_channels=16, num_outs=4),
     decode_head=dict(
         type='FPNHead',
@@ -51,8 +50,7 @@ def build_segmentor():
         torch.manual_seed(4)  # of the first few, one whose maps have many classes
         own = dict(continue_edges=continue_edges) if kind == 'TiledEncoderDecoder' else {}
         test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
-        with mock.patch.dict(V2_VARIANTS, {TINY_V2.arch: TINY_V2}):
-            model = MODELS.build(dict(type=kind, **copy.deepcopy(MODEL), **own, test_cfg=test_cfg))
+        model = MODELS.build(dict(type=kind, **copy.deepcopy(MODEL), **own, test_cfg=test_cfg))
         # Loud features, so that the classes differ from place to place.
         torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=1.0)
         return randomise(model).eval()

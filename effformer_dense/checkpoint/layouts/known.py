@@ -99,7 +99,7 @@ def from_native_with_rest(
     """As :func:`from_native`, and {our key: reason} for the entries that the layout has no place for."""
     if layout not in TARGETS:
         raise UserError(f'Weights are written in the layouts effformer_dense, timm and official; got {layout.value}.')
-    return write(naming_of(variant, layout), native, maps=variant.depths[-1] - variant.num_attention_blocks)
+    return write(naming_of(variant, layout), native, maps=variant.depths[-1] - variant.attention_blocks[-1])
 
 
 def naming_of(variant: Variant, layout: Layout) -> Naming:

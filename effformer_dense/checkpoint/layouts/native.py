@@ -23,13 +23,20 @@ NATIVE = Naming(
 
 
 def identify_variant(native: Mapping[str, Tensor]) -> Variant | None:
-    """Variant that entries in our layout belong to, from widths and depths; None if none fits."""
-    widths = tuple(_output_width(native, stage) for stage in range(4))
-    depths = tuple(_depth(native, stage) for stage in range(4))
+    """Published variant that entries in our layout belong to; None if none fits."""
+    stages = range(1 + max((int(match[1]) for match in map(_STAGE.match, native) if match), default=-1))
+    widths = tuple(_output_width(native, stage) for stage in stages)
+    depths = tuple(_blocks(native, stage) for stage in stages)
+    attention = tuple(_blocks(native, stage, r'.*token_mixer\..') for stage in stages)
+    downsample = any(key.startswith('stages.3.downsample.attention.') for key in native)
     for row in ALL_VARIANTS:
-        if (row.widths, row.depths) == (widths, depths):
+        found = (row.widths, row.depths, row.attention_blocks, row.attention_downsample and row.family == V2)
+        if found == (widths, depths, attention, downsample):
             return row
     return None
+
+
+_STAGE = re.compile(r'stages\.(\d+)\.')
 
 
 def _output_width(native: Mapping[str, Tensor], stage: int) -> int | None:
@@ -39,6 +46,7 @@ def _output_width(native: Mapping[str, Tensor], stage: int) -> int | None:
     return next((native[name].shape[0] for name in names if name in native and native[name].dim()), None)
 
 
-def _depth(native: Mapping[str, Tensor], stage: int) -> int:
-    pattern = re.compile(rf'stages\.{stage}\.blocks\.(\d+)\.')
+def _blocks(native: Mapping[str, Tensor], stage: int, part: str = '') -> int:
+    """How many blocks a stage has, or those that have a part."""
+    pattern = re.compile(rf'stages\.{stage}\.blocks\.(\d+)\.{part}')
     return len({match[1] for match in map(pattern.match, native) if match})

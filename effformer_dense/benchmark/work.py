@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -36,6 +36,13 @@ def count_work(case: Case) -> Work:
     passes = 3 if case.train else 1
     size = PRECISIONS[case.precision].itemsize / torch.float32.itemsize
     return Work(passes * operations.get_total_flops(), passes * size * traffic.bytes)
+
+
+def count_operations(network: nn.Module, images: Tensor) -> float:
+    """Operations of a forward pass; both may be on the meta device. A multiply-accumulate is two."""
+    with FlopCounterMode(display=False, custom_mapping=_PRODUCTS) as operations, torch.inference_mode():
+        network(images)
+    return float(operations.get_total_flops())
 
 
 class _Traffic(TorchDispatchMode):

@@ -1,0 +1,1 @@
+"""Search: networks for a picture size and a machine, after both papers (docs/search.md)."""

@@ -1,0 +1,292 @@
+"""Scores of a supernet's states on a few pictures, their norms' statistics estimated anew.
+
+Stages that a state shares with the one that the search stands at are not computed again.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.registry import EVALUATOR
+from mmengine.runner import Runner, set_random_seed
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import UserError
+from .sandwich import Sandwich
+from .space import State
+
+#: Ends of the metrics' names that are taken where none is named: of segmentors, of detectors with and without masks.
+_USUAL = ('mIoU', 'segm_mAP', 'bbox_mAP')
+LOSS = 'loss'
+
+
+@dataclass(frozen=True)
+class Trial:
+    """On what states are scored.
+
+    Attributes:
+        pictures: of the validation split, the first ones.
+        batches: of the training split, for the statistics of norms.
+        metric: end of a metric's name, or :data:`LOSS` for the negative loss; None for the usual one of the task.
+        seed: of the training split's order and augmentation.
+    """
+
+    pictures: int = 64
+    batches: int = 4
+    metric: str | None = None
+    seed: int = 0
+
+
+@dataclass
+class Level:
+    """What is known of a state's stem, or of one of its stages: statistics, and maps of the batches."""
+
+    statistics: dict[str, Tensor] = field(default_factory=dict)
+    calibration: list[Tensor] = field(default_factory=list)
+    validation: list[Tensor] = field(default_factory=list)
+
+
+class Scorer:
+    """Scores states on the same pictures.
+
+    Args:
+        cfg: whose data and metric are taken.
+        sandwich: the trained supernet.
+        trial: how much, and by what.
+
+    Raises:
+        UserError: the metric is not among those that the config computes.
+    """
+
+    def __init__(self, cfg: Config, sandwich: Sandwich, trial: Trial) -> None:
+        self.sandwich, self.trial = sandwich.eval(), trial
+        self.supernet, self.model = sandwich.supernet, sandwich.model
+        self._outside = [
+            module
+            for name, module in self.model.named_modules()
+            if isinstance(module, _BatchNorm) and not name.startswith('backbone.')
+        ]
+        with _quiet():
+            set_random_seed(trial.seed)
+            self._calibration = [batch for batch, _ in self._batches(cfg.train_dataloader, trial.batches, None)]
+            taken = self._batches(cfg.val_dataloader, None, trial.pictures)
+            self._validation, datasets = zip(*taken, strict=True)
+        self._evaluator: Evaluator = EVALUATOR.build(dict(type='Evaluator', metrics=cfg.val_evaluator))
+        self._evaluator.dataset_meta = datasets[0].metainfo
+        self._base: tuple[State, list[Level]] | None = None
+
+    def _batches(
+        self, loader: Mapping[str, Any], batches: int | None, pictures: int | None
+    ) -> Iterator[tuple[dict, Any]]:
+        """Preprocessed batches of a data loader, with its data set."""
+        config = {key: value for key, value in copy.deepcopy(dict(loader)).items() if key not in _WORKERS}
+        made = Runner.build_dataloader({**config, 'num_workers': 0}, seed=self.trial.seed, diff_rank_seed=False)
+        seen = 0
+        for number, batch in enumerate(made, 1):
+            data = self.sandwich.data_preprocessor(batch, False)
+            yield data, made.dataset
+            seen += len(data['inputs'])
+            if number == batches or (pictures is not None and seen >= pictures):
+                return
+
+    @torch.no_grad()
+    def score(self, state: State) -> float:
+        """Score of a state; larger is better."""
+        levels = self._levels(state)
+        with self._calibrated(state, levels):
+            if self.trial.metric == LOSS:
+                return -self._loss(state, levels)
+            return self._metric(state, levels)
+
+    def scores(self, states: Sequence[State], note: Callable[[str], None] = lambda _: None) -> list[float]:
+        """Scores of several states; processes share them."""
+        size, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+        own = {}
+        for number in range(rank, len(states), size):
+            note(f'state {number + 1} of {len(states)}')
+            own[number] = self.score(states[number])
+        parts: list[Any] = [own]
+        if size > 1:
+            parts = [None] * size
+            dist.all_gather_object(parts, own)
+        found = {number: value for part in parts for number, value in part.items()}
+        return [found[number] for number in range(len(states))]
+
+    @torch.no_grad()
+    def stand_at(self, state: State) -> None:
+        """Keep what is computed of a state, for those that share its first stages."""
+        self._base = (state, self._levels(state))
+
+    @torch.no_grad()
+    def weights(self, state: State) -> dict[str, Tensor]:
+        """Weights of the whole model with a state in the place of the supernet: copies, statistics estimated anew."""
+        levels = self._levels(state)
+        with self._calibrated(state, levels):
+            backbone = self.supernet.extract(state, trained=True)
+            for level in levels:
+                backbone.update({name: value.clone() for name, value in level.statistics.items()})
+            others = {
+                name: value.detach().clone()
+                for name, value in self.model.state_dict().items()
+                if not name.startswith('backbone.')
+            }
+        return {**{f'backbone.{name}': value for name, value in backbone.items()}, **others}
+
+    def _levels(self, state: State) -> list[Level]:
+        """Stem and stages of a state on all batches."""
+        tensors = self.supernet.tensors(state, trained=True)
+        shell = self.supernet.shell(state).eval()
+        levels: list[Level] = []
+        for number, (prefix, part) in enumerate(_parts(shell)):
+            known = self._known(state, number)
+            if known is not None:
+                levels.append(known)
+                continue
+            own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            before = (
+                levels[-1]
+                if levels
+                else Level(
+                    calibration=[_ordered(batch['inputs']) for batch in self._calibration],
+                    validation=[_ordered(batch['inputs']) for batch in self._validation],
+                )
+            )
+            levels.append(_run_level(part, own, prefix, before))
+        return levels
+
+    def _known(self, state: State, number: int) -> Level | None:
+        if self._base is None:
+            return None
+        base, levels = self._base
+        return levels[number] if base.prefix(number) == state.prefix(number) else None
+
+    def _maps(self, state: State, levels: Sequence[Level], phase: str, batch: int) -> tuple[Tensor, ...]:
+        """What the backbone returns for a batch."""
+        shell = self.supernet.shell(state)
+        maps = [getattr(levels[index + 1], phase)[batch].contiguous() for index in shell.out_indices]
+        if shell.out_norms:
+            tensors = self.supernet.tensors(state, trained=True)
+            maps = [
+                functional_call(
+                    norm, {'weight': tensors[f'out_norms.{i}.weight'], 'bias': tensors[f'out_norms.{i}.bias']}, (x,)
+                )
+                for i, (norm, x) in zip(
+                    shell.out_indices, zip(shell.out_norms.values(), maps, strict=True), strict=True
+                )
+            ]
+        return tuple(maps)
+
+    @contextmanager
+    def _calibrated(self, state: State, levels: Sequence[Level]) -> Iterator[None]:
+        """Give norms of neck and head the statistics of a state, and take them away again."""
+        if not self._outside:
+            yield
+            return
+        before = [{name: value.clone() for name, value in norm.named_buffers()} for norm in self._outside]
+        momenta = [norm.momentum for norm in self._outside]
+        try:
+            for norm in self._outside:
+                norm.reset_running_stats()
+                norm.momentum = None
+                norm.train()
+            for number, batch in enumerate(self._calibration):
+                with self.supernet.answering(self._maps(state, levels, 'calibration', number)):
+                    self.model(batch['inputs'], copy.deepcopy(batch['data_samples']), mode='tensor')
+            for norm in self._outside:
+                norm.eval()
+            yield
+        finally:
+            for norm, values, momentum in zip(self._outside, before, momenta, strict=True):
+                norm.eval()
+                norm.momentum = momentum
+                for name, value in values.items():
+                    getattr(norm, name).copy_(value)
+
+    def _loss(self, state: State, levels: Sequence[Level]) -> float:
+        total, pictures = 0.0, 0
+        for number, batch in enumerate(self._validation):
+            with self.supernet.answering(self._maps(state, levels, 'validation', number)):
+                losses = self.model(batch['inputs'], copy.deepcopy(batch['data_samples']), mode='loss')
+            total += float(self.sandwich.model.parse_losses(losses)[0]) * len(batch['inputs'])
+            pictures += len(batch['inputs'])
+        return total / pictures
+
+    def _metric(self, state: State, levels: Sequence[Level]) -> float:
+        pictures = 0
+        for number, batch in enumerate(self._validation):
+            with self.supernet.answering(self._maps(state, levels, 'validation', number)):
+                found = self.model(batch['inputs'], copy.deepcopy(batch['data_samples']), mode='predict')
+            self._evaluator.process(found, None)
+            pictures += len(found)
+        with _quiet():
+            metrics = self._evaluator.evaluate(pictures)
+        wanted = _USUAL if self.trial.metric is None else (self.trial.metric,)
+        for end in wanted:
+            for name, value in metrics.items():
+                if name == end or name.endswith((f'/{end}', f'_{end}')):
+                    return float(value)
+        raise UserError(f'The config computes no metric {" or ".join(wanted)}: it has {", ".join(metrics)}.')
+
+
+#: Entries of data loaders that go with processes of their own.
+_WORKERS = ('num_workers', 'persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
+
+
+def _parts(shell: Any) -> Iterator[tuple[str, nn.Module]]:
+    yield 'stem.', shell.stem
+    for index, stage in enumerate(shell.stages):
+        yield f'stages.{index}.', stage
+
+
+def _ordered(images: Tensor) -> Tensor:
+    """As the backbone takes them: on a CPU, convolutions are fastest on channels-last maps."""
+    return images.contiguous(memory_format=torch.channels_last) if images.device.type == 'cpu' else images
+
+
+def _run_level(part: nn.Module, tensors: dict[str, Tensor], prefix: str, before: Level) -> Level:
+    """One part of a network on all batches: first for its norms' statistics, then with them."""
+    norms = {name: module for name, module in part.named_modules() if isinstance(module, _BatchNorm)}
+    fresh = _fresh_statistics(norms, tensors)
+    tensors = {**tensors, **fresh}
+    for norm in norms.values():
+        norm.train()
+        norm.momentum = None  # the mean over all batches
+    try:
+        calibration = [functional_call(part, tensors, (x,)) for x in before.calibration]
+    finally:
+        part.eval()
+    validation = [functional_call(part, tensors, (x,)) for x in before.validation]
+    return Level({prefix + name: value for name, value in fresh.items()}, calibration, validation)
+
+
+def _fresh_statistics(norms: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    fresh = {}
+    for name in norms:
+        for leaf, start in (('running_mean', 0), ('running_var', 1), ('num_batches_tracked', 0)):
+            key = f'{name}.{leaf}' if name else leaf
+            fresh[key] = torch.full_like(tensors[key], start)
+    return fresh
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MMEngine from telling of every evaluation."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -293,6 +293,71 @@ class BenchmarkOptions:
         return self.threads or (available_cores(),)
 
 
+@dataclass(frozen=True)
+class TableOptions:
+    """How a latency table is measured.
+
+    Attributes:
+        device: cpu, cuda, cuda:1 ...
+        threads: of the CPU
+        precision: bf16 where the processor or GPU has it
+        rounds: in each, every network is timed once
+        validate: networks outside the fit on which the table is checked
+    """
+
+    device: str = 'cpu'
+    threads: int = 1
+    precision: Literal['fp32', 'bf16'] = 'fp32'
+    rounds: int = 5
+    validate: int = 12
+
+    def __post_init__(self) -> None:
+        for name, least in (('threads', 1), ('rounds', 1), ('validate', 0)):
+            if getattr(self, name) < least:
+                raise UserError(f'--{name} {getattr(self, name)} is not {least} or more.')
+        if self.threads > available_cores():
+            raise UserError(f'--threads {self.threads} is more than the {available_cores()} cores of this machine.')
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What a search is for, and how states are scored.
+
+    Attributes:
+        latency_ms: the network found takes at most so long for one picture, by the table and measured
+        params_m: and has at most so many millions of parameters
+        table: a latency table, instead of one that is measured now
+        supernet: work dir of a trained supernet of the same space, instead of one that is trained now
+        pictures: of the validation split, on which states are scored
+        batches: of training pictures, by which the statistics of norms are estimated
+        score: end of a metric's name, such as mIoU; or loss for the negative loss; the usual metric of the task if not
+            given
+        paper_actions: the three actions of the paper alone: drop a block, narrow a stage, a smaller ratio
+        resume: go on with a search that was interrupted
+    """
+
+    latency_ms: float = 0.0
+    params_m: float | None = None
+    table: Path | None = None
+    supernet: Path | None = None
+    pictures: int = 64
+    batches: int = 4
+    score: str | None = None
+    paper_actions: bool = False
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.latency_ms:
+            raise UserError('--latency-ms is missing: how long may the network take for one picture? Such as 60.')
+        for name in ('latency_ms', 'params_m'):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f'--{name.replace("_", "-")} {value} is not above 0.')
+        for name in ('pictures', 'batches'):
+            if getattr(self, name) < 1:
+                raise UserError(f'--{name} {getattr(self, name)} is not 1 or more.')
+
+
 def _check_threshold(value: float) -> None:
     if not 0 <= value <= 1:
         raise UserError(f'--score-threshold {value} is not between 0 and 1.')

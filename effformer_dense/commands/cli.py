@@ -28,6 +28,7 @@ COMMANDS = {
     'prepare-data': 'check COCO or ADE20K and link it to where the configs look; make your own data trainable',
     'show': 'look at a data set: samples of every class, histograms',
     'benchmark': 'measure time and memory at any input size',
+    'search': 'a network for your picture size and your machine',
     'compare': "backbones beside each other, timm's as well, in one run",
 }
 

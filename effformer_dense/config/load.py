@@ -34,7 +34,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 #: Top-level keys that MMEngine, or this package, reads besides the arguments of its Runner.
-_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr', 'sync_bn', 'distill')
+_OTHER_KEYS = ('custom_imports', 'env_cfg', 'log_level', 'auto_scale_lr', 'sync_bn', 'distill', 'search')
 
 #: What the option ``--tta`` reads. Too much like the usual names of variables (test_pipeline) to guess misspellings.
 _TTA_KEYS = ('tta_model', 'tta_pipeline')

@@ -56,6 +56,10 @@ class LogitDistiller(BaseModel):
         maps = self.student.extract_feat(inputs)
         return {f'{name}.loss_soft': self._loss(head, maps, taught) for name, head in _heads(self.student)}
 
+    def init_weights(self) -> None:
+        """Initialise the student; the teacher has its weights."""
+        self.student.init_weights()
+
     def train(self, mode: bool = True) -> LogitDistiller:
         """Set training mode; the teacher stays in evaluation mode."""
         super().train(mode)

@@ -24,14 +24,14 @@ def check_widths(model: Mapping[str, Any], backbone: DenseBackbone | TimmFeature
         UserError: they do not; the entry to be set is named.
     """
     name = backbone.variant.name if isinstance(backbone, DenseBackbone) else f"timm's {backbone.model_name}"
-    for path, found, wanted in _expected(model, backbone.out_channels):
+    for path, found, wanted in expected_widths(model, backbone.out_channels):
         if found != wanted:
             setting = f'{path}={wanted}'.replace(', ', ',')  # as the command line takes it
             raise UserError(f'{path} is {found}, and {name} gives {wanted}. Set {setting}.')
 
 
-def _expected(model: Mapping[str, Any], widths: tuple[int, ...]) -> Iterator[tuple[str, Any, Any]]:
-    """Entries of a config with what they are and what they should be."""
+def expected_widths(model: Mapping[str, Any], widths: tuple[int, ...]) -> Iterator[tuple[str, Any, Any]]:
+    """Entries of a model's config, by their paths, with what they are and what these channels of maps ask for."""
     neck = model.get('neck')
     if neck:
         place, first = ('model.neck.0', neck[0]) if isinstance(neck, list | tuple) else ('model.neck', neck)

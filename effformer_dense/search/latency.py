@@ -16,7 +16,7 @@ from ..files import write_text
 from ..variants import V1, V2, Variant
 
 #: A table of which the order, or the times, of networks outside the fit are worse than this is refused.
-MIN_SPEARMAN, MAX_MEAN_ERROR = 0.95, 0.10
+MIN_SPEARMAN, MAX_MEAN_ERROR = 0.9, 0.1
 
 #: Kind of a part, its stage, and what its time depends on: widths, or a width and a ratio.
 Unit = tuple[str, int, tuple[int, ...]]

@@ -31,6 +31,10 @@ from .space import Space
 
 #: Widths of each stage that are measured; others lie between.
 _ANCHORS = 4
+#: In its turn, a network runs for so long, and at most so often: single runs of small ones say little.
+_TURN_MS, _MOST_RUNS = 100, 9
+#: Random networks, besides those with the parts, from whose times the step from parts to the whole is fitted.
+_FITTED = 8
 #: A round whose pace is below this share of the best one's is repeated.
 _PACE = 0.9
 #: Rounds may be repeated so often, as multiples of those that are wanted.
@@ -69,19 +73,20 @@ def measure_table(
     _prepare(conditions)
     generator = random.Random(effort.seed)
     probes = probe_rows(space)
-    others = [space.random(generator).row for _ in range(effort.networks)]
+    # Probes are about as fast as each other: what parts make of whole networks shows in others.
+    whole = [space.smallest.row, *(space.random(generator).row for _ in range(_FITTED + effort.networks))]
     timed = []
-    for number, row in enumerate([*probes, *others], 1):
-        note(f'Building network {number} of {len(probes) + len(others)}')
+    for number, row in enumerate([*probes, *whole], 1):
+        note(f'Building network {number} of {len(probes) + len(whole)}')
         timed.append(TimedNetwork(row, conditions, parts=number <= len(probes)))
     watch = _Watch(conditions, note)
     watch.run(timed, effort, generator)
     entries = _entries(timed[: len(probes)])
     raw = LatencyTable(conditions, entries, about=f'{date.today()}, {machine()}')
-    sums = [raw.predict(network.row) for network in timed[: len(probes)]]
-    scale, offset = _fit(sums, [network.median_ms for network in timed[: len(probes)]])
+    fitted, checked = timed[: len(probes) + 1 + _FITTED], timed[len(probes) + 1 + _FITTED :]
+    sums = [raw.predict(network.row) for network in fitted]
+    scale, offset = _fit(sums, [network.median_ms for network in fitted])
     table = replace(raw, scale=scale, offset_ms=offset)
-    checked = timed[len(probes) :]
     if not checked:
         return table
     found = validate(
@@ -192,22 +197,23 @@ class TimedNetwork:
 
     @torch.inference_mode()
     def measure(self) -> None:
-        """Run once, and remember."""
+        """Run for a while, and remember the medians."""
         self._round.clear()
-        synchronize(self._device)
-        start = time.perf_counter()
-        self.network(self.images)
-        synchronize(self._device)
-        self.times_ms.append(1e3 * (time.perf_counter() - start))
-        for unit, times in self._round.items():
-            self.part_times_ms[unit] += times
+        times: list[float] = []
+        while not times or (sum(times) < _TURN_MS and len(times) < _MOST_RUNS):
+            synchronize(self._device)
+            start = time.perf_counter()
+            self.network(self.images)
+            synchronize(self._device)
+            times.append(1e3 * (time.perf_counter() - start))
+        self.times_ms.append(statistics.median(times))
+        for unit, values in self._round.items():
+            self.part_times_ms[unit].append(statistics.median(values))
 
     def forget(self, rounds: int) -> None:
         """Keep the first so many rounds."""
-        for unit, times in self.part_times_ms.items():
-            del times[len(times) * rounds // max(len(self.times_ms), 1) :]
-            self.part_times_ms[unit] = times
-        del self.times_ms[rounds:]
+        for times in (self.times_ms, *self.part_times_ms.values()):
+            del times[rounds:]
 
     @property
     def median_ms(self) -> float:

@@ -144,6 +144,18 @@ class Scorer:
             }
         return {**{f'backbone.{name}': value for name, value in backbone.items()}, **others}
 
+    @torch.no_grad()
+    def features(self, state: State, model: Any = None) -> list[Tensor]:
+        """Maps behind the neck for the first picture, of the supernet or of a model alone."""
+        batch = self._validation[0]
+        levels = self._levels(state)
+        with self._calibrated(state, levels):
+            if model is not None:
+                return list(model.extract_feat(batch['inputs'][:1]))
+            maps = tuple(x[:1] for x in self._maps(state, levels, 'validation', 0))
+            with self.supernet.answering(maps):
+                return list(self.model.extract_feat(batch['inputs'][:1]))
+
     def _levels(self, state: State) -> list[Level]:
         """Stem and stages of a state on all batches."""
         tensors = self.supernet.tensors(state, trained=True)

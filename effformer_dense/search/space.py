@@ -57,7 +57,7 @@ class State:
 
     def prefix(self, stages: int) -> tuple:
         """What the first so many stages, 0 for the stem alone, are made of: equal for states that share them."""
-        parts = [(self.widths[0],)]
+        parts: list[tuple] = [(self.widths[0],)]
         for stage in range(stages):
             down = self.attention_downsample if stage == 3 else None
             parts.append((self.widths[stage], self.blocks[stage], self.attention[stage], down))

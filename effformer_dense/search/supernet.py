@@ -93,7 +93,8 @@ class Supernet(BaseModule):
 
     def _pools(self) -> dict[str, nn.Module]:
         """V1's positions that can attend can also pool: the other block of each, in the largest network's widths."""
-        space, made = self.space, {}
+        space = self.space
+        made: dict[str, nn.Module] = {}
         for stage, (depth, attending) in enumerate(zip(space.depths, space.attention, strict=True)):
             for position in range(depth - attending, depth):
                 width = space.widths[stage][-1]
@@ -121,7 +122,7 @@ class Supernet(BaseModule):
             return
         if key not in self.banks:
             self.banks[key] = nn.ModuleDict()
-        bank = self.banks.get_submodule(key)
+        bank: Any = self.banks[key]
         if str(channels) not in bank:
             bank[str(channels)] = _norm_like(norm, channels)
 

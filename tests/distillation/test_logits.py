@@ -83,6 +83,15 @@ def test_nothing_is_left_to_learn_from_itself(teacher: Path) -> None:
     assert {name: pytest.approx(float(loss), abs=1e-6) for name, loss in losses.items()} == {'decode.loss_soft': 0.0}
 
 
+def test_the_teacher_keeps_its_weights_when_a_run_initialises_the_model(teacher: Path) -> None:
+    model = LogitDistiller(_model(SEMANTIC_FPN), _model(SEMANTIC_FPN), str(teacher))
+    before = {name: value.clone() for name, value in model.teacher.state_dict().items()}
+    student = model.student.decode_head.conv_seg.weight.clone()
+    model.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in model.teacher.state_dict().items())
+    assert not torch.equal(model.student.decode_head.conv_seg.weight, student)
+
+
 def test_checkpoints_are_the_students(teacher: Path) -> None:
     distiller = LogitDistiller(_model(UPERNET), _model(SEMANTIC_FPN), str(teacher))
     plain = MODELS.build(_model(UPERNET))

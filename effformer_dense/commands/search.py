@@ -1,0 +1,145 @@
+"""The command ``search``, which has several steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ..errors import UserError, choice_error
+from ..options import ConfigOptions, SearchOptions, TableOptions
+from .benchmark import _size
+
+_Size = Annotated[str, tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH')]
+
+
+@dataclass(frozen=True)
+class _TaskOptions(ConfigOptions):
+    __doc__ = ConfigOptions.__doc__
+
+    config: tyro.conf.Positional[Path] = tyro.MISSING
+    window_px: tyro.conf.Fixed[int | None] = None
+    stride_px: tyro.conf.Fixed[int | None] = None
+    data_root: tyro.conf.Fixed[Path | None] = None
+
+
+def variant(arguments: Sequence[str]) -> Callable[..., None]:
+    """The function of a step."""
+    steps: dict[str, Callable[..., None]] = {'table': table, 'joint': joint, 'extract': extract}
+    if not arguments or arguments[0] in ('-h', '--help'):
+        return overview
+    if arguments[0] not in steps:
+        raise choice_error('Step of search', arguments[0], steps)
+    return steps[arguments[0]]
+
+
+def overview(step: tyro.conf.Positional[Literal['table', 'joint', 'extract']]) -> None:
+    """A network for your picture size and your machine, after the joint search of EfficientFormerV2.
+
+        COMMAND table v2 --size 512x512 --out table.json      how long any row takes on this machine
+        COMMAND joint CONFIG --size 512x512 --latency-ms 60    search
+        COMMAND extract path.jsonl --latency-ms 45             another network of the same search
+
+    Args:
+        step: COMMAND STEP --help has its options
+    """
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    _, height, width = _size(size, 1)
+    return height, width
+
+
+def table(
+    step: tyro.conf.Positional[Literal['table']],
+    family: tyro.conf.Positional[Literal['v1', 'v2']],
+    measuring: TableOptions,
+    size: _Size = '512x512',
+    out: Path = Path('latency_table.json'),
+    fits: float | None = None,
+) -> None:
+    """How long any network of a family takes on this machine, from parts measured inside whole networks.
+
+        COMMAND table v2 --size 800x1344 --out table.json
+        COMMAND table v2 --out table.json --fits 60     published rows of a table that is there
+
+    Args:
+        step: this one
+        family: all networks of v1 or v2 that a search comes to
+        size: px
+        out: file to write; one that is there is read instead, if it is of the same size, device and threads
+        fits: list the published rows that take at most so many ms
+    """
+    from ..search.latency import Conditions, LatencyTable
+    from ..search.measuring import Effort, measure_table
+    from ..search.result import published_latencies
+    from ..search.space import DEFAULTS
+    from ..variants import V1, V2
+
+    name = {'v1': V1, 'v2': V2}[family]
+    m = measuring
+    conditions = Conditions(name, *_pixels(size), device=m.device, threads=m.threads, precision=m.precision)
+    if out.exists():
+        found = LatencyTable.load(out)
+        found.conditions.check_equal(conditions, out)
+    else:
+        found = measure_table(DEFAULTS[name], conditions, Effort(m.rounds, m.validate), _note)
+        found.save(out)
+    print(f'{out}: {len(found.entries)} entries. {found.validation or "Nobody has checked it."}')
+    if fits is not None:
+        rows = [(row, ms) for row, ms in published_latencies(found) if ms <= fits]
+        print(
+            '\n'.join(f'{row.key}  {ms:.1f} ms' for row, ms in rows) or f'No published row takes {fits:g} ms or less.'
+        )
+
+
+def joint(
+    step: tyro.conf.Positional[Literal['joint']],
+    config: _TaskOptions,
+    search: SearchOptions,
+    measuring: TableOptions,
+    size: _Size = '512x512',
+) -> None:
+    """Search for the network that scores best within a latency: supernet, greedy walk, config and weights.
+
+        COMMAND joint configs/search/joint_v2_shapes.py --size 128 --latency-ms 9
+        torchrun --nproc_per_node=8 tools/search.py joint CONFIG --size 512 --latency-ms 60 --launcher pytorch
+
+    Args:
+        step: this one
+        size: px, of the picture that the network should be fast on
+    """
+    from ..search.joint import Job, search_jointly
+    from ._process import keep_memory_on_cpu
+
+    keep_memory_on_cpu()
+    found = search_jointly(Job(config, _pixels(size), search, measuring), _note)
+    print(f'Train it further: effdense train {found}')
+
+
+def extract(
+    step: tyro.conf.Positional[Literal['extract']], path: tyro.conf.Positional[Path], latency_ms: float = 0.0
+) -> None:
+    """Another network of a search that is done, without searching again.
+
+        COMMAND extract work_dirs/search_NAME/path.jsonl --latency-ms 45
+
+    Args:
+        step: this one
+        path: path.jsonl in the folder of the search
+        latency_ms: the best network that takes at most so long
+    """
+    from ..search.joint import extract as run
+
+    if latency_ms <= 0:
+        raise UserError('--latency-ms is missing: how long may the network take for one picture? Such as 45.')
+    if not path.is_file():
+        raise UserError(f'{path} is not there. It is path.jsonl in the folder of a search.')
+    run(path, latency_ms, _note)
+
+
+def _note(text: str) -> None:
+    print(text, flush=True)

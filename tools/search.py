@@ -1,0 +1,6 @@
+"""The command `effdense search`, from a checkout."""
+
+from door import run
+
+if __name__ == '__main__':
+    run('search')

@@ -1,5 +1,6 @@
 # make demo       set up, generate shapes, train Mask R-CNN on them, evaluate, draw
 # make demo-seg   the same with Semantic FPN
+# make demo-search  search for a network for the shapes and this machine: table, supernet, walk, picture
 # make check      before a commit: ruff, mypy, the layers of the package, tests that are not slow (3 minutes of 2 cores)
 # make test       set up, run the tests
 # make test-all   with those that take minutes each: every network at large sizes, exported to every format
@@ -13,8 +14,10 @@ DEMO := configs/maskrcnn_v2_s0_shapes.py
 DEMO_DIR := work_dirs/demo
 DEMO_SEG := configs/semfpn_v2_s0_shapes.py
 DEMO_SEG_DIR := work_dirs/demo_seg
+DEMO_SEARCH := configs/search/joint_v2_shapes.py
+DEMO_SEARCH_DIR := work_dirs/demo_search
 
-.PHONY: help setup demo demo-seg check test test-all lint types layers
+.PHONY: help setup demo demo-seg demo-search check test test-all lint types layers
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -29,6 +32,9 @@ demo: setup
 demo-seg: setup
 	$(PY) tools/train.py $(DEMO_SEG) --work-dir $(DEMO_SEG_DIR)
 	$(PY) tools/test.py $(DEMO_SEG) $(DEMO_SEG_DIR) --work-dir $(DEMO_SEG_DIR) --show-dir $(DEMO_SEG_DIR)/pictures --show-count 12
+
+demo-search: setup
+	$(PY) tools/search.py joint $(DEMO_SEARCH) --size 128 --latency-share 0.4 --score loss --pictures 32 --work-dir $(DEMO_SEARCH_DIR)
 
 check: lint types layers
 	$(PYTEST) -m 'not slow and not minutes'

@@ -308,7 +308,7 @@ class TableOptions:
     device: str = 'cpu'
     threads: int = 1
     precision: Literal['fp32', 'bf16'] = 'fp32'
-    rounds: int = 5
+    rounds: int = 7
     validate: int = 12
 
     def __post_init__(self) -> None:
@@ -325,6 +325,7 @@ class SearchOptions:
 
     Attributes:
         latency_ms: the network found takes at most so long for one picture, by the table and measured
+        latency_share: or at most this share of what the largest network takes, such as 0.4
         params_m: and has at most so many millions of parameters
         table: a latency table, instead of one that is measured now
         supernet: work dir of a trained supernet of the same space, instead of one that is trained now
@@ -337,6 +338,7 @@ class SearchOptions:
     """
 
     latency_ms: float = 0.0
+    latency_share: float = 0.0
     params_m: float | None = None
     table: Path | None = None
     supernet: Path | None = None
@@ -347,12 +349,17 @@ class SearchOptions:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        if not self.latency_ms:
-            raise UserError('--latency-ms is missing: how long may the network take for one picture? Such as 60.')
+        if bool(self.latency_ms) == bool(self.latency_share):
+            raise UserError(
+                'How long may the network take for one picture? Name --latency-ms, such as 60, or --latency-share, '
+                'such as 0.4 of what the largest network of the space takes.'
+            )
+        if not 0 <= self.latency_share < 1:
+            raise UserError(f'--latency-share {self.latency_share} is not between 0 and 1.')
         for name in ('latency_ms', 'params_m'):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UserError(f'--{name.replace("_", "-")} {value} is not above 0.')
+            if value is not None and value < 0:
+                raise UserError(f'--{name.replace("_", "-")} {value} is negative.')
         for name in ('pictures', 'batches'):
             if getattr(self, name) < 1:
                 raise UserError(f'--{name} {getattr(self, name)} is not 1 or more.')

@@ -1,9 +1,9 @@
 """Joint search of size and speed with Semantic FPN on the shapes of the demo: make demo-search.
 
-    python tools/search.py joint configs/search/joint_v2_shapes.py --size 128 --latency-ms 6 --score loss
+    python tools/search.py joint configs/search/joint_v2_shapes.py --size 128 --latency-share 0.4 --score loss
 
-The space is small on purpose: from a bit more than half of S0 down to an eighth. 500 iterations of 4 pictures train four
-sub-networks each.
+The space is small on purpose: from a bit more than half of S0 down to an eighth. 500 iterations of 4 pictures train
+four sub-networks each.
 """
 
 _base_ = '../semfpn_v2_s0_shapes.py'

@@ -78,6 +78,7 @@ def search_jointly(job: Job, note: Note = print) -> Path:
     space = _space(cfg)
     claim(job, space)
     table = _table(job, space, note)
+    job = with_latency(job, space, table)
     check_target(space, table, job.target)
     records, scorer = walk_to_target(job, cfg, space, table, note)
     found = fastest_within(records, job.target)
@@ -89,6 +90,15 @@ def _space(cfg: Config) -> Space:
     if family != V2:
         raise UserError(f'The joint search is that of EfficientFormerV2; the backbone of the config is {family}.')
     return Space.from_config(family, (cfg.get('search') or {}).get('space'))
+
+
+def with_latency(job: Job, space: Space, table: LatencyTable) -> Job:
+    """A job whose target is in ms, where it was a share of what the largest network takes."""
+    share = job.search.latency_share
+    if not share:
+        return job
+    latency_ms = share * table.predict(space.largest.row)
+    return replace(job, search=replace(job.search, latency_ms=latency_ms, latency_share=0.0))
 
 
 def claim(job: Job, space: Space) -> None:
@@ -108,6 +118,7 @@ def claim(job: Job, space: Space) -> None:
                 space=vars(space),
                 size=job.size,
                 latency_ms=search.latency_ms,
+                latency_share=search.latency_share,
                 params_m=search.params_m,
                 pictures=search.pictures,
                 batches=search.batches,

@@ -67,7 +67,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Entry:
-    """Time of a part: median, quartiles and how often it was measured."""
+    """Time of a part: the lower quartile, the least, the upper quartile, and how often it was measured."""
 
     ms: float
     low: float

@@ -31,6 +31,7 @@ from .space import Space
 
 #: Widths of each stage that are measured; others lie between.
 _ANCHORS = 4
+_TYPICAL = 0.25
 #: In its turn, a network runs for so long, and at most so often: single runs of small ones say little.
 _TURN_MS, _MOST_RUNS = 100, 9
 #: Random networks, besides those with the parts, from whose times the step from parts to the whole is fitted.
@@ -51,7 +52,7 @@ class Effort:
         seed: of their choice, and of orders.
     """
 
-    rounds: int = 5
+    rounds: int = 7
     networks: int = 12
     seed: int = 0
 
@@ -85,13 +86,13 @@ def measure_table(
     raw = LatencyTable(conditions, entries, about=f'{date.today()}, {machine()}')
     fitted, checked = timed[: len(probes) + 1 + _FITTED], timed[len(probes) + 1 + _FITTED :]
     sums = [raw.predict(network.row) for network in fitted]
-    scale, offset = _fit(sums, [network.median_ms for network in fitted])
+    scale, offset = _fit(sums, [network.typical_ms for network in fitted])
     table = replace(raw, scale=scale, offset_ms=offset)
     if not checked:
         return table
     found = validate(
         [table.predict(network.row) for network in checked],
-        [network.median_ms for network in checked],
+        [network.typical_ms for network in checked],
         {
             'parameters': [network.parameters for network in checked],
             'operations': [network.operations for network in checked],
@@ -108,7 +109,7 @@ def measure_table(
 def measure_rows(
     rows: Sequence[Variant], conditions: Conditions, effort: Effort, note: Callable[[str], None] = lambda _: None
 ) -> list[float]:
-    """Times of whole networks, in ms: medians over rounds in which they take turns.
+    """Times of whole networks, in ms, from rounds in which they take turns.
 
     Raises:
         UserError: other programs keep the machine busy.
@@ -116,7 +117,7 @@ def measure_rows(
     _prepare(conditions)
     timed = [TimedNetwork(row, conditions, parts=False) for row in rows]
     _Watch(conditions, note).run(timed, effort, random.Random(effort.seed))
-    return [network.median_ms for network in timed]
+    return [network.typical_ms for network in timed]
 
 
 def _prepare(conditions: Conditions) -> None:
@@ -141,7 +142,9 @@ def probe_rows(space: Space) -> list[Variant]:
     rows = []
     for first in range(most):
         for step in range(most):
-            widths = tuple(line[(first + stage * step) % len(line)] for stage, line in enumerate(anchors))
+            widths = tuple(
+                line[min((first + stage * step) % most, len(line) - 1)] for stage, line in enumerate(anchors)
+            )
             arch: dict[str, Any] = dict(
                 widths=widths, depths=tuple(map(len, blocks)), expansion_ratios=blocks, attention_blocks=attention
             )
@@ -216,8 +219,9 @@ class TimedNetwork:
             del times[rounds:]
 
     @property
-    def median_ms(self) -> float:
-        return statistics.median(self.times_ms)
+    def typical_ms(self) -> float:
+        """Lower quartile over rounds: what disturbs a network makes it slower, never faster."""
+        return float(np.quantile(self.times_ms, _TYPICAL))
 
 
 def parts_of(network: Any, row: Variant) -> Iterator[tuple[Unit, nn.Module]]:
@@ -293,8 +297,8 @@ def _entries(networks: Sequence[TimedNetwork]) -> dict[Unit, Entry]:
 
 
 def _entry(values: Sequence[float]) -> Entry:
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return Entry(float(middle), float(low), float(high), len(values))
+    typical, low, high = np.quantile(values, [_TYPICAL, 0.0, 0.75])
+    return Entry(float(typical), float(low), float(high), len(values))
 
 
 def _fit(sums: Sequence[float], times: Sequence[float]) -> tuple[float, float]:

@@ -129,7 +129,7 @@ def _check_equal(model: Any, scorer: Scorer, record: Record) -> None:
         if (own - other).abs().max() > _ROUNDING * max(float(other.abs().max()), 1e-6):
             raise UserError(
                 'The network alone does not compute what it computes in the supernet: neck or head mix '
-                'of maps in a way that zeros do not stand for. A neck that takes each map by itself, such as FPN, would do.'
+                'maps in a way that zeros do not stand for. A neck that takes each map by itself, as FPN does, would.'
             )
 
 

@@ -1,0 +1,154 @@
+"""The greedy walk, against brute force on a small space with made-up scores."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from effformer_dense.errors import UserError
+from effformer_dense.search.objective import Candidate, choose, mobile_efficiency
+from effformer_dense.search.space import PAPER_ACTIONS, Space, State
+from effformer_dense.search.walk import (
+    Target,
+    Walker,
+    check_target,
+    fastest_within,
+    parameters_of,
+    read_path,
+    write_path,
+)
+from effformer_dense.variants import V2
+from tests.search.spaces import small
+from tests.search.tables import made_up_table
+
+
+class MadeUp:
+    """Scores that follow from the state, some better for smaller ones."""
+
+    def __init__(self) -> None:
+        self.stood: list[State] = []
+        self.asked = 0
+
+    def stand_at(self, state: State) -> None:
+        self.stood.append(state)
+
+    def scores(self, states, note=lambda _: None) -> list[float]:
+        self.asked += len(states)
+        return [score(state) for state in states]
+
+
+def score(state: State) -> float:
+    size = sum(state.widths) / 100 + sum(map(len, state.blocks)) / 10 + sum(state.attention) / 5
+    return size + random.Random(str(state)).random() / 10
+
+
+def walker(**options) -> Walker:
+    space = small(V2)
+    return Walker(space, made_up_table(space), MadeUp(), **options)
+
+
+def test_published_rows_have_their_scores_of_efficiency() -> None:
+    rows = [(3.5, 0.9), (6.1, 1.1), (12.6, 1.6), (26.1, 2.7)]
+    found = [mobile_efficiency(dict(params_m=size, latency_ms=ms)) for size, ms in rows]
+    assert found == pytest.approx([102.9, 63.8, 30.5, 12.6], abs=0.06)
+    assert mobile_efficiency(dict(latency_ms=2.0, memory_mib=400.0)) == pytest.approx(25.0)
+
+
+def test_the_step_is_the_one_that_costs_least_for_its_gain() -> None:
+    candidates = {1: Candidate(0.2, 10.0), 2: Candidate(0.1, 4.0), 3: Candidate(0.0, -1.0), 4: Candidate(0.3, 20.0)}
+    assert choose(candidates) == 4
+    assert choose({**candidates, 5: Candidate(-0.1, 1.0), 6: Candidate(-0.01, 3.0)}) == 6
+    assert choose({3: Candidate(-5.0, 0.0)}) is None
+
+
+@pytest.mark.slow
+def test_every_step_is_the_best_of_all_by_brute_force() -> None:
+    walk = walker()
+    record = walk.start()
+    for number in range(8):
+        step = walk.step(record, number)
+        options = []
+        for other in walk.space.frontier(record.state):
+            row = other.state.row
+            metrics = dict(params_m=parameters_of(row) / 1e6, latency_ms=walk.table.predict(row))
+            gain = mobile_efficiency(metrics) - record.efficiency
+            if gain > 0:
+                options.append((max(record.score - score(other.state), 0) / gain, -gain, other.state))
+        assert step.state == min(options, key=lambda option: option[:2])[2]
+        assert step.efficiency > record.efficiency
+        assert walk.scoring.stood[-1] == record.state
+        record = step
+
+
+def test_a_walk_goes_on_as_if_it_had_not_been_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / 'path.jsonl'
+
+    def go(steps: int) -> list:
+        walk = walker()
+        records = read_path(path) if path.exists() else [walk.start()]
+        while len(records) < steps:
+            records.append(walk.step(records[-1], len(records)))
+            write_path(path, records)
+        return records
+
+    go(4)
+    resumed = go(9)
+    path.unlink()
+    assert go(9) == resumed == read_path(path)
+
+
+@pytest.mark.slow
+def test_actions_of_the_paper_alone() -> None:
+    walk = walker(actions=PAPER_ACTIONS)
+    record = walk.start()
+    while True:
+        try:
+            record = walk.step(record, 0)
+        except UserError as error:
+            assert 'No step from here' in str(error)
+            break
+    # Attention goes with its blocks alone, and attention downsampling never.
+    assert record.state.attention_downsample and all(len(stage) == 1 for stage in record.state.blocks)
+
+
+def test_targets_below_the_smallest_network_are_refused() -> None:
+    space = small(V2)
+    table = made_up_table(space)
+    latency, params = table.predict(space.smallest.row), parameters_of(space.smallest.row) / 1e6
+    check_target(space, table, Target(latency, params))
+    with pytest.raises(UserError, match=f'below the smallest network of the space, which takes {latency:.1f} ms'):
+        check_target(space, table, Target(0.9 * latency))
+    with pytest.raises(UserError, match=f'which has {params:.2f} M'):
+        check_target(space, table, Target(100.0, 0.5 * params))
+
+
+def test_any_point_of_a_path_can_be_taken(tmp_path: Path) -> None:
+    walk = walker()
+    records = [walk.start()]
+    for number in range(6):
+        records.append(walk.step(records[-1], number))
+    wanted = records[3].latency_ms
+    found = fastest_within(records, Target(wanted))
+    assert found.latency_ms <= wanted
+    assert found.score == max(r.score for r in records if r.latency_ms <= wanted)
+    with pytest.raises(UserError, match='The path ends at'):
+        fastest_within(records, Target(0.01))
+    (tmp_path / 'path.jsonl').write_text('{"action": "start"}\n')
+    with pytest.raises(UserError, match='is no path of a search'):
+        read_path(tmp_path / 'path.jsonl')
+
+
+def test_the_space_of_one_network_has_no_steps() -> None:
+    only = Space.from_config(
+        V2,
+        dict(
+            widths=((8,), (16,), (16,), (24,)),
+            depths=(1,) * 4,
+            ratios=(2,),
+            attention=(0,) * 4,
+            attention_downsample=False,
+        ),
+    )
+    assert only.frontier(only.largest) == [] and only.largest == only.smallest

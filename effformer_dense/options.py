@@ -327,7 +327,7 @@ class SearchOptions:
         latency_ms: the network found takes at most so long for one picture, by the table and measured
         latency_share: or at most this share of what the largest network takes, such as 0.4
         params_m: and has at most so many millions of parameters
-        table: a latency table, instead of one that is measured now
+        table: a latency table, perhaps of another machine, instead of one that is measured now
         supernet: work dir of a trained supernet of the same space, instead of one that is trained now
         pictures: of the validation split, on which states are scored
         batches: of training pictures, by which the statistics of norms are estimated

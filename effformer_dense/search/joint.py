@@ -18,6 +18,7 @@ from ..engine.runner import train
 from ..engine.training.session import rank_and_size
 from ..errors import UserError
 from ..files import check_output_dir, make_output_dir, write_text
+from ..invocation import command
 from ..options import ConfigOptions, SearchOptions, TableOptions
 from ..variants import V2
 from .latency import Conditions, LatencyTable
@@ -53,6 +54,15 @@ class Job:
         return self.config.work_dir or Path('work_dirs') / f'search_{Path(self.config.config).stem}'
 
     @property
+    def processes(self) -> int:
+        return rank_and_size(self.config.launcher)[1]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one of several that writes files."""
+        return rank_and_size(self.config.launcher)[0] == 0
+
+    @property
     def target(self) -> Target:
         return Target(self.search.latency_ms, self.search.params_m)
 
@@ -76,11 +86,14 @@ def search_jointly(job: Job, note: Note = print) -> Path:
     """
     cfg = open_config(job.config)
     space = _space(cfg)
-    claim(job, space)
+    if job.is_first:
+        claim(job, space)
     table = _table(job, space, note)
     job = with_latency(job, space, table)
     check_target(space, table, job.target)
     records, scorer = walk_to_target(job, cfg, space, table, note)
+    if not job.is_first:
+        return job.folder / 'found.py'
     found = fastest_within(records, job.target)
     return finish(job.folder, 'found', cfg, records, table, scorer, found, note)
 
@@ -124,6 +137,7 @@ def claim(job: Job, space: Space) -> None:
                 batches=search.batches,
                 score=search.score,
                 paper_actions=search.paper_actions,
+                supernet=None if search.supernet is None else str(search.supernet.absolute()),
             ),
             default=str,
         )
@@ -149,7 +163,14 @@ def _table(job: Job, space: Space, note: Note) -> LatencyTable:
         source = given or own
         table = LatencyTable.load(source)
         table.conditions.check_equal(conditions, source)
+        if given is not None and job.is_first:
+            table.save(own)
         return table
+    if job.processes > 1:
+        raise UserError(
+            'Several processes would disturb each other in measuring. Measure a table first, '
+            f'{command("search")} table v2, and name it: --table FILE.'
+        )
     effort = Effort(job.measuring.rounds, job.measuring.validate)
     table = measure_table(space, conditions, effort, note)
     table.save(own)
@@ -186,7 +207,7 @@ def _trained(job: Job, supernet: Config, note: Note) -> Path:
         supernet.dump(config)
         options = replace(job.config, config=config, cfg_options=(), work_dir=folder, data_root=None)
         train(options, 'auto' if list(folder.glob('*.pth')) else None)
-        if rank_and_size(job.config.launcher)[0] == 0:
+        if job.is_first:
             write_text(done, '')
     return find_checkpoint(folder)
 
@@ -199,14 +220,19 @@ def walk_to_target(job: Job, cfg: Config, space: Space, table: LatencyTable, not
     path = job.folder / _PATH
     records = read_path(path) if path.exists() else [walker.start()]
     while True:
-        write_path(path, records)
+        if job.is_first:
+            write_path(path, records)
         if not job.target.reached(records[-1]):
             records.append(walker.step(records[-1], len(records)))
             last = records[-1]
             told = f'score {last.score:.4f}, {last.latency_ms:.1f} ms, {last.params_m:.2f} M'
             note(f'{len(records) - 1}: {last.action}: {told}')
             continue
-        measured = _measured(job, space, records[-1], note)
+        try:
+            measured = _measured(job, space, records[-1], note)
+        except UserError as error:  # a search of hours should not end with nothing because somebody else works
+            note(f'Not timed as a whole, taken by the table: {error}')
+            return records, scorer
         note(f'Measured: {measured:.1f} ms, {records[-1].latency_ms:.1f} ms by the table')
         if measured <= (1 + TOLERANCE) * job.search.latency_ms:
             return records, scorer
@@ -214,8 +240,8 @@ def walk_to_target(job: Job, cfg: Config, space: Space, table: LatencyTable, not
 
 
 def _measured(job: Job, space: Space, record: Record, note: Note) -> float:
-    if job.search.table is not None and job.search.table != job.folder / _TABLE:
-        return record.latency_ms  # of another machine, perhaps a phone
+    if job.search.table is not None or job.processes > 1:
+        return record.latency_ms  # of another machine, perhaps a phone; or of this one, which is at work
     return measure_rows([record.state.row], job.conditions(space.family), Effort(job.measuring.rounds), note)[0]
 
 
@@ -265,7 +291,12 @@ def extract(path: Path, latency_ms: float, note: Note = print) -> Path:
     about: dict[str, Any] = json.loads((folder / _ABOUT).read_text())
     options = ConfigOptions(Path(about['config']), tuple(about['cfg_options']), work_dir=folder)
     search = SearchOptions(
-        latency_ms, pictures=about['pictures'], batches=about['batches'], score=about['score'], resume=True
+        latency_ms,
+        supernet=about['supernet'] and Path(about['supernet']),
+        pictures=about['pictures'],
+        batches=about['batches'],
+        score=about['score'],
+        resume=True,
     )
     job = Job(options, tuple(about['size']), search, TableOptions())
     cfg = open_config(options)

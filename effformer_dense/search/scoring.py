@@ -105,7 +105,8 @@ class Scorer:
     def score(self, state: State) -> float:
         """Score of a state; larger is better."""
         levels = self._levels(state)
-        with self._calibrated(state, levels):
+        with self._calibrated(state, levels), torch.random.fork_rng():
+            torch.manual_seed(self.trial.seed)  # detectors draw samples for their losses
             if self.trial.metric == LOSS:
                 return -self._loss(state, levels)
             return self._metric(state, levels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ pytest.importorskip('mmseg')
 from mmengine.registry import MODELS
 
 from effformer_dense.commands.cli import parse_and_call
+from effformer_dense.config.datasets import datasets_of
 from effformer_dense.config.load import load_config
 from effformer_dense.engine.open import open_config
 from effformer_dense.engine.runner import evaluate, train
@@ -21,11 +24,11 @@ from effformer_dense.options import ConfigOptions, EvaluationOptions, SearchOpti
 from effformer_dense.rows import to_arch
 from effformer_dense.search import joint
 from effformer_dense.search.joint import Job, extract, search_jointly
+from effformer_dense.search.scoring import Scorer, Trial
 from effformer_dense.search.space import Space
 from effformer_dense.search.walk import read_path
 from effformer_dense.variants import V2
 from tests.helpers import PROJECT_ROOT
-from tests.search.spaces import SMALL_V2
 from tests.search.tables import made_up_table
 
 TASK = """
@@ -42,13 +45,14 @@ train_cfg = dict(max_iters=3, val_interval=3)
 param_scheduler = []
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=3))
 """
-SHARE = 0.55
+SPACE = dict(widths=((8,), (16,), (24, 32), (24, 48)), depths=(1, 1, 2, 2), ratios=(2, 3), attention=(0, 0, 1, 1))
+SHARE = 0.7
 
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch) -> Job:
     config = tmp_path / 'task.py'
-    own = {key: [list(v) if isinstance(v, tuple) else v for v in value] for key, value in SMALL_V2.items()}
+    own = {key: [list(v) if isinstance(v, tuple) else v for v in value] for key, value in SPACE.items()}
     config.write_text(
         TASK.format(base=str(PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'), root=str(tmp_path / 'shapes'), **own)
     )
@@ -68,7 +72,7 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path) -
     found = search_jointly(job, notes.append)
     folder = job.folder
     records = read_path(folder / 'path.jsonl')
-    table = made_up_table(Space.from_config(V2, SMALL_V2))
+    table = made_up_table(Space.from_config(V2, SPACE))
     assert records[-1].latency_ms <= SHARE * table.predict(records[0].state.row) < records[-2].latency_ms
     assert all((folder / name).stat().st_size > 1000 for name in ('found.png', 'path.png', 'found.pth'))
     assert any('Measured' in note for note in notes)
@@ -103,6 +107,47 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path) -
         search_jointly(replace(resumed, search=replace(resumed.search, pictures=3)), notes.append)
 
 
+@pytest.mark.slow
+def test_a_given_table_and_supernet_are_used_and_kept_for_later(job: Job, tmp_path: Path, monkeypatch) -> None:
+    notes: list[str] = []
+    search_jointly(job, notes.append)
+    monkeypatch.setattr(joint, 'train', lambda *_: pytest.fail('trained'))
+    monkeypatch.setattr(joint, 'measure_rows', lambda *_: pytest.fail('measured'))
+    given = replace(
+        job.search, table=job.folder / 'table.json', supernet=job.folder / 'supernet', latency_share=SHARE + 0.15
+    )
+    again = replace(job, config=replace(job.config, work_dir=tmp_path / 'again'), search=given)
+    search_jointly(again, notes.append)
+    first, second = (read_path(folder / 'path.jsonl') for folder in (job.folder, again.folder))
+    assert first[: len(second)] == second and len(second) < len(first)
+    assert extract(again.folder / 'path.jsonl', second[1].latency_ms, notes.append).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('metric', ['loss', 'segm_mAP'])
+def test_states_of_a_detectors_supernet_are_scored(tmp_path: Path, metric: str) -> None:
+    pytest.importorskip('mmdet')
+    root = str(tmp_path / 'shapes')
+    options = [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')]
+    options += ['train_dataloader.dataset.shapes.splits.train=4', 'train_dataloader.dataset.shapes.splits.val=2']
+    options += ['val_dataloader.dataset.shapes.splits.train=4', 'val_dataloader.dataset.shapes.splits.val=2']
+    options += [f'val_evaluator.ann_file={root}/annotations/val.json']
+    cfg = open_config(ConfigOptions(PROJECT_ROOT / 'configs' / 'maskrcnn_v2_s0_shapes.py', tuple(options)))
+    for split in ('train', 'val'):
+        datasets_of(cfg, split)[0].generate()
+    space = Space.from_config(V2, SPACE)
+    sandwich = MODELS.build(joint.to_supernet(cfg, space).model)
+    sandwich.init_weights()
+    scorer = Scorer(cfg, sandwich, Trial(2, 1, metric))
+    states = [space.largest, *(space.random(random.Random(seed)) for seed in range(2))]
+    scores = scorer.scores(states)
+    scorer.stand_at(states[0])
+    assert scorer.scores(states) == pytest.approx(scores, abs=1e-5)  # with stages that are shared, the same
+    assert all(score < 0 for score in scores) if metric == 'loss' else all(0 <= score <= 1 for score in scores)
+    with pytest.raises(UserError, match='computes no metric mIoU: it has coco/bbox_mAP'):
+        Scorer(cfg, sandwich, Trial(2, 1, 'mIoU')).score(space.largest)
+
+
 def test_targets_and_tables_are_checked_before_any_training(job: Job, monkeypatch) -> None:
     monkeypatch.setattr(joint, 'train', lambda *_: pytest.fail('trained'))
     low = replace(job, search=replace(job.search, latency_share=0.0, latency_ms=0.1))
@@ -117,12 +162,13 @@ def test_the_supernet_of_a_config_has_its_data_and_its_largest_network(job: Job)
     cfg = open_config(job.config)
     space = Space.from_config(V2, cfg.search.space)
     supernet = joint.to_supernet(cfg, space)
-    assert supernet.model.model.neck.in_channels == [16, 24, 32, 48]
+    assert supernet.model.model.neck.in_channels == [8, 16, 32, 48]
     assert cfg.model.neck.in_channels == [32, 48, 96, 176]  # not changed
     sandwich = MODELS.build(supernet.model)
-    assert sandwich.supernet.space == space and sandwich.supernet.out_channels == (16, 24, 32, 48)
+    assert sandwich.supernet.space == space and sandwich.supernet.out_channels == (8, 16, 32, 48)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['joint_v2_shapes', 'joint_v2_ade20k', 'joint_v2_coco'])
 def test_configs_of_searches_build_their_supernets(name: str) -> None:
     pytest.importorskip('mmdet')
@@ -147,6 +193,11 @@ def test_configs_of_searches_build_their_supernets(name: str) -> None:
         (['table', 'v2', '--size', 'big'], "got 'big'"),
     ],
 )
-def test_mistakes_at_the_command_line(arguments: list[str], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_mistakes_at_the_command_line(arguments: list[str], said: str, capsys) -> None:
+    try:
         parse_and_call('search', arguments)
+    except UserError as error:
+        told = str(error)
+    except SystemExit:  # the parser tells what an option's class refuses, in a box
+        told = ' '.join(re.sub('[│╭╮╰╯─]', ' ', capsys.readouterr().err).split())
+    assert re.search(said, told), told

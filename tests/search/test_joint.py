@@ -110,7 +110,14 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path) -
 @pytest.mark.slow
 def test_a_given_table_and_supernet_are_used_and_kept_for_later(job: Job, tmp_path: Path, monkeypatch) -> None:
     notes: list[str] = []
-    search_jointly(job, notes.append)
+
+    def busy(*_):
+        raise UserError('This machine is busy')
+
+    with monkeypatch.context() as patch:  # which is no reason to lose what was found
+        patch.setattr(joint, 'measure_rows', busy)
+        search_jointly(job, notes.append)
+    assert any('Not timed as a whole, taken by the table: This machine is busy' in note for note in notes)
     monkeypatch.setattr(joint, 'train', lambda *_: pytest.fail('trained'))
     monkeypatch.setattr(joint, 'measure_rows', lambda *_: pytest.fail('measured'))
     given = replace(

@@ -31,6 +31,7 @@ from .space import Space
 
 #: Widths of each stage that are measured; others lie between.
 _ANCHORS = 4
+#: Quantile of times that stands for a network and for a part: what disturbs them makes them slower, never faster.
 _TYPICAL = 0.25
 #: In its turn, a network runs for so long, and at most so often: single runs of small ones say little.
 _TURN_MS, _MOST_RUNS = 100, 9
@@ -220,7 +221,7 @@ class TimedNetwork:
 
     @property
     def typical_ms(self) -> float:
-        """Lower quartile over rounds: what disturbs a network makes it slower, never faster."""
+        """Lower quartile over rounds."""
         return float(np.quantile(self.times_ms, _TYPICAL))
 
 

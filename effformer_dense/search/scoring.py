@@ -137,13 +137,12 @@ class Scorer:
         with self._calibrated(state, levels):
             backbone = self.supernet.extract(state, trained=True)
             for level in levels:
-                backbone.update({name: value.clone() for name, value in level.statistics.items()})
-            others = {
-                name: value.detach().clone()
-                for name, value in self.model.state_dict().items()
-                if not name.startswith('backbone.')
-            }
-        return {**{f'backbone.{name}': value for name, value in backbone.items()}, **others}
+                backbone.update(level.statistics)
+            whole = {f'backbone.{name}': value for name, value in backbone.items()}
+            for name, value in self.model.state_dict().items():
+                if not name.startswith('backbone.'):
+                    whole[name] = value
+            return {name: value.detach().cpu().clone() for name, value in whole.items()}
 
     @torch.no_grad()
     def features(self, state: State, model: Any = None) -> list[Tensor]:
@@ -152,7 +151,7 @@ class Scorer:
         levels = self._levels(state)
         with self._calibrated(state, levels):
             if model is not None:
-                return list(model.extract_feat(batch['inputs'][:1]))
+                return list(model.to(batch['inputs'].device).extract_feat(batch['inputs'][:1]))
             maps = tuple(x[:1] for x in self._maps(state, levels, 'validation', 0))
             with self.supernet.answering(maps):
                 return list(self.model.extract_feat(batch['inputs'][:1]))
@@ -191,14 +190,10 @@ class Scorer:
         maps = [getattr(levels[index + 1], phase)[batch].contiguous() for index in shell.out_indices]
         if shell.out_norms:
             tensors = self.supernet.tensors(state, trained=True)
-            maps = [
-                functional_call(
-                    norm, {'weight': tensors[f'out_norms.{i}.weight'], 'bias': tensors[f'out_norms.{i}.bias']}, (x,)
-                )
-                for i, (norm, x) in zip(
-                    shell.out_indices, zip(shell.out_norms.values(), maps, strict=True), strict=True
-                )
-            ]
+            for place, index in enumerate(shell.out_indices):
+                prefix = f'out_norms.{index}.'
+                own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+                maps[place] = functional_call(shell.out_norms[str(index)], own, (maps[place],))
         return tuple(maps)
 
     @contextmanager

@@ -24,6 +24,7 @@ STOCK = sorted(
     for name in (path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py'))
     if not name.startswith('_base_/')
     and not (name.startswith('heads/') and name.endswith('_shapes.py'))  # tests/engine/test_heads.py
+    and not name.startswith(('ablation/', 'search/'))  # tests/studies/test_ablation.py, tests/search/test_joint.py
 )
 DEMOS = [name for name in STOCK if name.endswith('_shapes.py')]
 #: Looked at by `make check` too; the others take a minute together.

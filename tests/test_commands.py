@@ -93,7 +93,7 @@ def test_test_and_infer(calls: list[tuple]) -> None:
         ('benchmark', 'Name what to measure'),
         ('compare v2_s0', 'Name two backbones or more'),
         ('compare v2_s0 resnet18 --size 64', '--size'),
-        ('compare v2_s0 c.py', 'name variants or models of timm, not c.py'),
+        ('compare v2_s0 c.py', 'Config c.py is not there'),
         ('benchmark v2_s0 --batch 0', '--batch 0 is not 1 or more'),
         ('benchmark v2_s0 --sizes 800y', '800y'),
         ('prepare-data cocoa', 'cocoa'),

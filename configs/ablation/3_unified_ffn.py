@@ -6,19 +6,6 @@ The depth-wise convolution moves into the feed-forward network.
 All steps beside the quoted figures: python tools/study_ablation.py
 """
 
-_base_ = '../semfpn_v2_s0_shapes.py'
+_base_ = '2_depthwise.py'
 
-model = dict(
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            widths=(48, 96, 224, 448),
-            depths=(3, 2, 6, 4),
-            attention_blocks=(0, 0, 0, 1),
-            talking_heads=False,
-            local_value=False,
-            attention_downsample=False,
-        ),
-    ),
-    neck=dict(in_channels=[48, 96, 224, 448]),
-)
+model = dict(backbone=dict(arch=dict(local_mixer='ffn')))

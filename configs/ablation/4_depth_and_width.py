@@ -6,19 +6,9 @@ Deeper and narrower. Depths and widths are ours: those of the paper are not publ
 All steps beside the quoted figures: python tools/study_ablation.py
 """
 
-_base_ = '../semfpn_v2_s0_shapes.py'
+_base_ = '3_unified_ffn.py'
 
 model = dict(
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            widths=(40, 64, 160, 384),
-            depths=(4, 4, 11, 6),
-            attention_blocks=(0, 0, 0, 1),
-            talking_heads=False,
-            local_value=False,
-            attention_downsample=False,
-        ),
-    ),
+    backbone=dict(arch=dict(widths=(40, 64, 160, 384), depths=(4, 4, 11, 6))),
     neck=dict(in_channels=[40, 64, 160, 384]),
 )

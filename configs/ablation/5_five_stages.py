@@ -6,20 +6,12 @@ A fifth stage, at 1/64; the paper does not keep it. Depths and widths are ours: 
 All steps beside the quoted figures: python tools/study_ablation.py
 """
 
-_base_ = '../semfpn_v2_s0_shapes.py'
+_base_ = '4_depth_and_width.py'
 
 model = dict(
     backbone=dict(
         out_indices=(0, 1, 2, 3, 4),
-        arch=dict(
-            _delete_=True,
-            widths=(40, 80, 160, 256, 384),
-            depths=(5, 5, 7, 5, 4),
-            attention_blocks=(0, 0, 0, 0, 1),
-            talking_heads=False,
-            local_value=False,
-            attention_downsample=False,
-        ),
+        arch=dict(widths=(40, 80, 160, 256, 384), depths=(5, 5, 7, 5, 4), attention_blocks=(0, 0, 0, 0, 1)),
     ),
     neck=dict(in_channels=[40, 80, 160, 256, 384], num_outs=5),
     decode_head=dict(in_channels=[64] * 5, in_index=[0, 1, 2, 3, 4], feature_strides=[4, 8, 16, 32, 64]),

@@ -6,17 +6,6 @@ Step 4 with a depth-wise convolution of the values and with talking heads.
 All steps beside the quoted figures: python tools/study_ablation.py
 """
 
-_base_ = '../semfpn_v2_s0_shapes.py'
+_base_ = '4_depth_and_width.py'
 
-model = dict(
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            widths=(40, 64, 160, 384),
-            depths=(4, 4, 11, 6),
-            attention_blocks=(0, 0, 0, 1),
-            attention_downsample=False,
-        ),
-    ),
-    neck=dict(in_channels=[40, 64, 160, 384]),
-)
+model = dict(backbone=dict(arch=dict(talking_heads=True, local_value=True)))

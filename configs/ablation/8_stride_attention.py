@@ -6,17 +6,6 @@ They attend on the grid of 1/32.
 All steps beside the quoted figures: python tools/study_ablation.py
 """
 
-_base_ = '../semfpn_v2_s0_shapes.py'
+_base_ = '7_attention_at_16.py'
 
-model = dict(
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            widths=(40, 64, 160, 384),
-            depths=(4, 4, 11, 6),
-            attention_blocks=(0, 0, 2, 1),
-            attention_downsample=False,
-        ),
-    ),
-    neck=dict(in_channels=[40, 64, 160, 384]),
-)
+model = dict(backbone=dict(arch=dict(stride_attention=True)))

@@ -6,16 +6,6 @@ A path of attention from 1/16 to 1/32. Depths and widths are ours: those of the 
 All steps beside the quoted figures: python tools/study_ablation.py
 """
 
-_base_ = '../semfpn_v2_s0_shapes.py'
+_base_ = '8_stride_attention.py'
 
-model = dict(
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            widths=(40, 64, 160, 384),
-            depths=(4, 4, 12, 5),
-            attention_blocks=(0, 0, 2, 1),
-        ),
-    ),
-    neck=dict(in_channels=[40, 64, 160, 384]),
-)
+model = dict(backbone=dict(arch=dict(depths=(4, 4, 12, 5), attention_downsample=True)))

@@ -139,17 +139,12 @@ class DenseBackbone(BaseModule):
         for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
             x = stage(x)
             if index in self.out_indices:
-                outputs.append(self.output(index, x.contiguous() if channels_last else x))
+                # Before the norm: torch 2.11's group norm crashes on channels-last maps that want no gradient.
+                output = x.contiguous() if channels_last else x
+                outputs.append(self.out_norms[str(index)](output) if self.out_norms else output)
         if self.training and dist.is_available() and dist.is_initialized():
             outputs[-1] = _reached_by(outputs[-1], list(self.out_norms.parameters()))
         return tuple(outputs)
-
-    def output(self, index: int, x: Tensor) -> Tensor:
-        """What is returned of a stage's map, in torch's usual order.
-
-        torch 2.11's group norm crashes on channels-last maps that want no gradient.
-        """
-        return self.out_norms[str(index)](x) if self.out_norms else x
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says; what is in a file that it names is never run."""

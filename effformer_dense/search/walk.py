@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from mmengine.registry import MODELS
@@ -17,7 +17,7 @@ from ..files import write_text
 from ..rows import to_arch
 from ..variants import Variant
 from .latency import LatencyTable
-from .objective import EXPONENTS, Candidate, choose, mobile_efficiency
+from .objective import Candidate, choose, mobile_efficiency
 from .space import ACTIONS, Space, State, Step
 
 #: A network is over its target from this share of it on: times vary by as much.
@@ -109,7 +109,6 @@ class Walker:
         table: of latencies.
         scoring: of states.
         actions: kinds of steps, of :data:`.space.ACTIONS`.
-        exponents: of the Mobile Efficiency Score.
         note: told what is going on.
     """
 
@@ -117,7 +116,6 @@ class Walker:
     table: LatencyTable
     scoring: Scoring
     actions: Sequence[str] = tuple(ACTIONS)
-    exponents: Any = None
     note: Callable[[str], None] = lambda _: None
 
     def start(self) -> Record:
@@ -131,7 +129,8 @@ class Walker:
         Raises:
             UserError: no step makes the network smaller and faster.
         """
-        steps = [step for step in self.space.frontier(record.state, self.actions) if self._gain(record, step) > 0]
+        gains = {step: self._gain(record, step) for step in self.space.frontier(record.state, self.actions)}
+        steps = [step for step, gain in gains.items() if gain > 0]
         if not steps:
             raise UserError(
                 f'No step from here makes the network more efficient by the table: it ends at {record.latency_ms:.1f} '
@@ -141,7 +140,7 @@ class Walker:
         states = [step.state for step in steps]
         scores = self.scoring.scores(states, lambda text: self.note(f'step {number}: {text}'))
         found = {
-            index: Candidate(record.score - score, self._gain(record, step))
+            index: Candidate(record.score - score, gains[step])
             for index, (step, score) in enumerate(zip(steps, scores, strict=True))
         }
         best = choose(found)
@@ -151,9 +150,7 @@ class Walker:
     def _gain(self, record: Record, step: Step) -> float:
         row = step.state.row
         after = dict(params_m=parameters_of(row) / 1e6, latency_ms=self.table.predict(row))
-        before = dict(params_m=record.params_m, latency_ms=record.latency_ms)
-        exponents = self.exponents or EXPONENTS
-        return mobile_efficiency(after, exponents) - mobile_efficiency(before, exponents)
+        return mobile_efficiency(after) - record.efficiency
 
     def _record(self, state: State, action: str, score: float) -> Record:
         return Record(state, action, score, self.table.predict(state.row), parameters_of(state.row) / 1e6)

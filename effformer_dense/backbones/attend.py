@@ -46,7 +46,10 @@ def attend_whole(operands: Operands) -> Tensor:
     weights = (scores + operands.bias_values.everything()).softmax(dim=3)
     if operands.mix_weights is not None:
         weights = _mix(operands.mix_weights, weights)
-    return (weights.to(v.dtype) @ v).transpose(1, 2).unflatten(1, operands.q.shape[1:3])  # (B, h', w', n, e)
+    out = (weights.to(v.dtype) @ v).transpose(1, 2)  # (B, Q, n, e)
+    if operands.v.stride(4) == 1:  # channels-last maps: else all that follows would be channels-first
+        out = out.contiguous()
+    return out.unflatten(1, operands.q.shape[1:3])  # (B, h', w', n, e)
 
 
 def _mix(matrix: Tensor, x: Tensor) -> Tensor:

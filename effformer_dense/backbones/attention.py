@@ -218,9 +218,11 @@ class MapAttention(nn.Module):
         if self.stride_conv is not None:
             size_above = (self.stride * h, self.stride * w)
             out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
-            out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
             if is_recording():  # or a graph would hold for even sizes alone, or for odd ones
+                out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
                 out = out.clone(memory_format=torch.contiguous_format)
+            elif size_above != size:
+                out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
         out = activate(out, self.activation)
         return self.proj(out) if scale is None else self.proj(out, scale)
 
@@ -309,8 +311,10 @@ def _matrix(talking_head: TalkingHead | None) -> Tensor | None:
 
 
 def _split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """Map (B, n * d, h, w) to grid (B, h, w, n, d)."""
-    return x.unflatten(1, (num_heads, -1)).permute(0, 3, 4, 1, 2)
+    """Map (B, n * d, h, w) to grid (B, h, w, n, d); the gradient is laid out in memory as the map."""
+    if x.is_contiguous():
+        return x.unflatten(1, (num_heads, -1)).permute(0, 3, 4, 1, 2)
+    return x.permute(0, 2, 3, 1).unflatten(3, (num_heads, -1))
 
 
 def _join_heads(grid: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ STRIDES = (4, 8, 16, 32, 64)
 LOCAL_MIXERS = ('pool', 'depthwise', 'ffn')
 
 V1, V2, EDGEVIT = 'EfficientFormerV1', 'EfficientFormerV2', 'EdgeViT'
-_SHORT_NAMES = {V1: 'v1', V2: 'v2', EDGEVIT: 'edgevit'}
+SHORT_NAMES = {V1: 'v1', V2: 'v2', EDGEVIT: 'edgevit'}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Variant:
     @property
     def key(self) -> str:
         """Name for commands, files and tables, for example ``v2_s0``."""
-        return f'{_SHORT_NAMES[self.family]}_{self.arch}'
+        return f'{SHORT_NAMES[self.family]}_{self.arch}'
 
 
 def _v1(arch: str, widths: tuple, depths: tuple, num_attention_blocks: int) -> Variant:

@@ -22,8 +22,8 @@ def attend(operands: Operands) -> Tensor:
     """``mix_weights(softmax(mix_scores(scale * q @ k) + bias)) @ v``, the mixes being matrices over heads.
 
     Exact, whichever way it is computed. In chunks of queries: nothing of size queries x keys is held, and the backward
-    pass computes the scores again. Whole: where gradients are wanted and all scores fit one chunk anyway, and, with
-    standard operators only, where a graph is exported (:func:`.recorded.attend_recorded`).
+    pass computes the scores again. Whole: where gradients are wanted and the scores are few, and, with standard
+    operators only, where a graph is exported (:func:`.recorded.attend_recorded`).
 
     Returns:
         Shape (B, h', w', n, e); in chunks, laid out in memory as ``v``.
@@ -32,7 +32,7 @@ def attend(operands: Operands) -> Tensor:
         return attend_recorded(operands)
     if is_recording():
         return attend_compiled(operands)
-    if torch.is_grad_enabled() and operands.fit_one_chunk:
+    if torch.is_grad_enabled() and operands.are_kept:
         return attend_whole(operands)
     return _ChunkedAttention.apply(operands.constants, *operands.tensors)
 

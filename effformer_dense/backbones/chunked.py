@@ -6,7 +6,7 @@ Letters: ``B`` batch, ``n`` heads, ``Q`` queries, ``N`` keys, ``d`` key width, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -18,10 +18,13 @@ from torch import Tensor
 from .products import bmm, for_products
 from .relpos import BiasValues, fold_queries
 
-#: Scores (heads x queries x keys) of one chunk. On a CPU its two tiles should stay in a cache; elsewhere few launches
-#: count for more, and the limit only bounds memory (0.25 GB each in single precision).
-CHUNK_SCORES = {'cpu': 2**21}
-CHUNK_SCORES_ELSEWHERE = 2**26
+#: Scores (heads x queries x keys) of one chunk. Every chunk puts keys and values in the order of its products anew, so
+#: that few large ones are faster than many that stay in a cache; the limit bounds memory (32 MiB for each of two tiles
+#: in single precision, on a CPU).
+CHUNK_SCORES = {'cpu': 2**23}
+#: Scores that training keeps for the backward pass, instead of computing them again chunk by chunk.
+KEPT_SCORES = {'cpu': 2**21}
+SCORES_ELSEWHERE = 2**26
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,10 @@ class Chunk:
         return self.images.stop - self.images.start
 
 
-def queries_per_chunk(k: Tensor) -> int:
-    """How many queries to take at once for the keys ``k`` (B, h, w, n, d): a chunk then holds :data:`CHUNK_SCORES`."""
+def queries_for(k: Tensor, scores: Mapping[str, int] = CHUNK_SCORES) -> int:
+    """With how many queries the keys ``k`` (B, h, w, n, d) have so many scores, by type of device; at least 1."""
     _, height, width, heads, _ = k.shape
-    return max(1, CHUNK_SCORES.get(k.device.type, CHUNK_SCORES_ELSEWHERE) // (heads * height * width))
+    return max(1, scores.get(k.device.type, SCORES_ELSEWHERE) // (heads * height * width))
 
 
 def _chunks(batch: int, query_size: tuple[int, int], queries: int) -> Iterator[Chunk]:
@@ -69,7 +72,7 @@ class Constants:
         scale: factor of the products ``q @ k``.
         stride: step between queries in key cells.
         bias_per_pair: whether the bias holds one value per (query, key) pair, see :class:`.relpos.BiasValues`.
-        chunk: queries computed at once; None for as many as :func:`queries_per_chunk` finds good.
+        chunk: queries computed at once; None for as many as have :data:`CHUNK_SCORES`.
     """
 
     scale: float
@@ -133,11 +136,12 @@ class Operands:
     @property
     def chunk(self) -> int:
         """Queries to compute at once."""
-        return self.constants.chunk or queries_per_chunk(self.k)
+        return self.constants.chunk or queries_for(self.k)
 
     @property
-    def fit_one_chunk(self) -> bool:
-        return self.q.shape[:3].numel() <= self.chunk
+    def are_kept(self) -> bool:
+        """Whether training keeps all scores."""
+        return self.q.shape[:3].numel() <= (self.constants.chunk or queries_for(self.k, KEPT_SCORES))
 
 
 class _Scores:

@@ -26,7 +26,7 @@ class EfficientFormer(DenseBackbone):
         bias_resize: how tables reach the grid of the image: one of ``offset_maps.MODES`` (``'bicubic'``,
             ``'clamp'``, ...), or ``'matrix'`` for the published COCO and ADE20K weights (:mod:`.relpos`).
         attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
-            (:func:`.chunked.queries_per_chunk`). Changes time and memory, not results.
+            (:func:`.chunked.queries_for`). Changes time and memory, not results.
         attention_scale: None, or ``'log_tokens'`` for scores that grow with the number of tokens (:mod:`.scale`).
         talking_bias: of V2; ``'sum'``, as published, or ``'mean'`` for features that do not grow with the number of
             tokens (:class:`.attention.MapAttention`).

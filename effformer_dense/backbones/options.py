@@ -18,7 +18,7 @@ class AttentionOptions:
     Attributes:
         bias_grid: side, in key cells, of the grid that the bias table is learned on.
         bias_resize: how the table reaches the grid at hand, one of :data:`.relpos.RESIZE_MODES`.
-        chunk: queries computed at once; None: chosen from the sizes, see :func:`.chunked.queries_per_chunk`.
+        chunk: queries computed at once; None: chosen from the sizes, see :func:`.chunked.queries_for`.
         attention_scale: how scores follow the number of keys, one of :data:`ATTENTION_SCALES`; see :mod:`.scale`.
         talking_bias: how the second talking head's bias follows the number of keys, one of :data:`TALKING_BIASES`; see
             :class:`.attention.MapAttention`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ import tyro
 from ..errors import UserError, choice_error
 from ..invocation import typed
 from ..options import BenchmarkOptions
+from ._sizes import to_shape
 
 Mode = Literal[
     'eager',
@@ -24,16 +24,6 @@ Mode = Literal[
     'timm+compiled',
     'published',
 ]
-
-
-def _size(text: str, batch: int) -> tuple[int, int, int]:
-    """'512' to a square, '800x1344' to (batch, height, width), '8x224x224' to another batch."""
-    match = re.fullmatch(r'(?:(?:(\d+)x)?(\d+)x)?(\d+)', text)
-    if match is None or match[1] == '0':
-        raise UserError(
-            f'--sizes takes SIDE, HEIGHTxWIDTH or BATCHxHEIGHTxWIDTH, such as 512, 800x1344 or 8x224x224; got {text!r}.'
-        )
-    return int(match[1] or batch), int(match[2] or match[3]), int(match[3])
 
 
 def benchmark(
@@ -73,7 +63,7 @@ def benchmark(
     from ..benchmark.cases import make_groups
     from ..benchmark.report import run
 
-    shapes = [_size(text, measuring.batch) for text in sizes]
+    shapes = [to_shape(text, measuring.batch) for text in sizes]
     groups = make_groups(models, shapes, modes, measuring, keep_memory=not system_allocator)
     names = list(dict.fromkeys(case.contender for group in groups for case in group))
     if reference is not None and reference not in names:

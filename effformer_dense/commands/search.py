@@ -11,7 +11,7 @@ import tyro
 
 from ..errors import UserError, choice_error
 from ..options import ConfigOptions, SearchOptions, TableOptions
-from .benchmark import _size
+from ._sizes import to_pixels
 
 _Size = Annotated[str, tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH')]
 
@@ -26,9 +26,16 @@ class _TaskOptions(ConfigOptions):
     data_root: tyro.conf.Fixed[Path | None] = None
 
 
+@dataclass(frozen=True)
+class _SlimOptions(SearchOptions):
+    __doc__ = SearchOptions.__doc__
+
+    paper_actions: tyro.conf.Fixed[bool] = False
+
+
 def variant(arguments: Sequence[str]) -> Callable[..., None]:
     """The function of a step."""
-    steps: dict[str, Callable[..., None]] = {'table': table, 'joint': joint, 'extract': extract}
+    steps: dict[str, Callable[..., None]] = {'table': table, 'joint': joint, 'slim': slim, 'extract': extract}
     if not arguments or arguments[0] in ('-h', '--help'):
         return overview
     if arguments[0] not in steps:
@@ -36,21 +43,17 @@ def variant(arguments: Sequence[str]) -> Callable[..., None]:
     return steps[arguments[0]]
 
 
-def overview(step: tyro.conf.Positional[Literal['table', 'joint', 'extract']]) -> None:
-    """A network for your picture size and your machine, after the joint search of EfficientFormerV2.
+def overview(step: tyro.conf.Positional[Literal['table', 'joint', 'slim', 'extract']]) -> None:
+    """A network for your picture size and your machine, found as those of EfficientFormer V1 and V2 were.
 
         COMMAND table v2 --size 512x512 --out table.json      how long any row takes on this machine
-        COMMAND joint CONFIG --size 512x512 --latency-ms 60    search
+        COMMAND joint CONFIG --size 512x512 --latency-ms 60    search for one of V2's kind
+        COMMAND slim CONFIG --size 512x512 --latency-ms 60     search for one of V1's kind
         COMMAND extract path.jsonl --latency-ms 45             another network of the same search
 
     Args:
         step: COMMAND STEP --help has its options
     """
-
-
-def _pixels(size: str) -> tuple[int, int]:
-    _, height, width = _size(size, 1)
-    return height, width
 
 
 def table(
@@ -81,7 +84,7 @@ def table(
 
     name = {'v1': V1, 'v2': V2}[family]
     m = measuring
-    conditions = Conditions(name, *_pixels(size), device=m.device, threads=m.threads, precision=m.precision)
+    conditions = Conditions(name, *to_pixels(size), device=m.device, threads=m.threads, precision=m.precision)
     if out.exists():
         found = LatencyTable.load(out)
         found.conditions.check_equal(conditions, out)
@@ -103,7 +106,7 @@ def joint(
     measuring: TableOptions,
     size: _Size = '512x512',
 ) -> None:
-    """Search for the network that scores best within a latency: supernet, greedy walk, config and weights.
+    """Search for the network of V2's kind that scores best within a latency: supernet, walk, config and weights.
 
         COMMAND joint configs/search/joint_v2_shapes.py --size 128 --latency-ms 9
         torchrun --nproc_per_node=8 tools/search.py joint CONFIG --size 512 --latency-ms 60 --launcher pytorch
@@ -112,11 +115,36 @@ def joint(
         step: this one
         size: px, of the picture that the network should be fast on
     """
-    from ..search.joint import Job, search_jointly
+    _search('joint', config, size, search, measuring)
+
+
+def slim(
+    step: tyro.conf.Positional[Literal['slim']],
+    config: _TaskOptions,
+    search: _SlimOptions,
+    measuring: TableOptions,
+    size: _Size = '512x512',
+) -> None:
+    """Slim a network of V1's kind until it is fast enough: shares of blocks, walk, config and weights.
+
+        COMMAND slim configs/search/slim_v1_shapes.py --size 128 --latency-ms 9
+        torchrun --nproc_per_node=8 tools/search.py slim CONFIG --size 512 --latency-ms 60 --launcher pytorch
+
+    Args:
+        step: this one
+        size: px, of the picture that the network should be fast on
+    """
+    _search('slim', config, size, search, measuring)
+
+
+def _search(method: str, config: ConfigOptions, size: str, search: SearchOptions, measuring: TableOptions) -> None:
+    from ..search.methods import METHODS
+    from ..search.run import Job
+    from ..search.run import search as run
     from ._process import keep_memory_on_cpu
 
     keep_memory_on_cpu()
-    found = search_jointly(Job(config, _pixels(size), search, measuring), _note)
+    found = run(Job(METHODS[method], config, to_pixels(size), search, measuring), _note)
     print(f'Train it further: effdense train {found}')
 
 
@@ -132,7 +160,7 @@ def extract(
         path: path.jsonl in the folder of the search
         latency_ms: the best network that takes at most so long
     """
-    from ..search.joint import extract as run
+    from ..search.run import extract as run
 
     if latency_ms <= 0:
         raise UserError('--latency-ms is missing: how long may the network take for one picture? Such as 45.')

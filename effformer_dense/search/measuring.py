@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.registry import MODELS
 from torch import nn
 
 from ..allocator import keep_freed_memory
@@ -24,9 +23,10 @@ from ..benchmark.work import count_operations
 from ..benchmark.yardstick import Yardstick, synchronize
 from ..deploy import fuse
 from ..errors import UserError
-from ..rows import find_row, to_arch
+from ..rows import find_row
 from ..variants import V1, V2, Variant
 from .latency import MAX_MEAN_ERROR, MIN_SPEARMAN, Conditions, Entry, LatencyTable, Unit, validate
+from .networks import build_backbone
 from .space import Space
 
 #: Widths of each stage that are measured; others lie between.
@@ -175,7 +175,7 @@ class TimedNetwork:
         self.part_times_ms: dict[Unit, list[float]] = defaultdict(list)
         self._round: dict[Unit, list[float]] = defaultdict(list)
         torch.manual_seed(0)
-        backbone = MODELS.build(dict(type=row.family, arch=to_arch(row))).to(conditions.device).eval()
+        backbone = build_backbone(row).to(conditions.device).eval()
         self._device = conditions.device
         self.images = torch.randn(1, 3, conditions.height, conditions.width, device=conditions.device)
         self.parameters = sum(parameter.numel() for parameter in backbone.parameters())
@@ -313,5 +313,4 @@ def _fit(sums: Sequence[float], times: Sequence[float]) -> tuple[float, float]:
 def operations_of(row: Variant, size: tuple[int, int]) -> float:
     """Operations of a network, of which a multiply-accumulate is two."""
     with torch.device('meta'):
-        network = MODELS.build(dict(type=row.family, arch=to_arch(row))).eval()
-        return count_operations(network, torch.empty(1, 3, *size))
+        return count_operations(build_backbone(row).eval(), torch.empty(1, 3, *size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -34,14 +34,20 @@ class Sandwich(BaseModel):
     """
 
     iteration: Tensor
+    #: What the losses of a step's first networks are logged with.
+    logged: ClassVar[tuple[str, ...]] = ('', 'smallest.')
 
     def __init__(self, model: dict, random_states: int = 2, seed: int = 0) -> None:
         built = MODELS.build(model)
         super().__init__(built.data_preprocessor)
-        if not isinstance(getattr(built, 'backbone', None), Supernet):
-            raise UserError('A sandwich is trained of a model whose backbone is a Supernet.')
         self.model, self.random_states, self.seed = built, random_states, seed
+        self._check()
         self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
+
+    def _check(self) -> None:
+        """Raises ``UserError`` for a backbone that is not trained so."""
+        if not isinstance(getattr(self.model, 'backbone', None), Supernet):
+            raise UserError('A sandwich is trained of a model whose backbone is a Supernet.')
 
     @property
     def supernet(self) -> Supernet:
@@ -60,7 +66,7 @@ class Sandwich(BaseModel):
         """Forward and backward pass of each sub-network, one step of the optimizer.
 
         Returns:
-            The losses, of the largest and the smallest one.
+            The losses of the first ones; of a sandwich, the largest and the smallest.
         """
         data = self.data_preprocessor(data, True)
         logged = {}
@@ -71,8 +77,8 @@ class Sandwich(BaseModel):
                     losses = self._run_forward(data, mode='loss')
                 total, values = self.parse_losses(losses)
                 optim_wrapper.backward(total)
-                if number < 2:
-                    logged.update({f'{"smallest." * number}{name}': value for name, value in values.items()})
+                if number < len(self.logged):
+                    logged.update({f'{self.logged[number]}{name}': value for name, value in values.items()})
         finally:
             self.supernet.state = self.supernet.space.largest
         average_gradients(self)

@@ -143,13 +143,17 @@ class Space:
             raise UserError(f'Networks of {" and ".join(DEFAULTS)} are searched for; got {family}.')
         default = DEFAULTS[family]
         given = dict(content or {})
-        known = ['widths', 'depths', 'ratios', 'attention', *(['attention_downsample'] if family == V2 else [])]
         for key in given:
-            if key not in known:
-                raise choice_error('Entry of space', key, known)
+            if key not in default.to_config():
+                raise choice_error('Entry of space', key, default.to_config())
         space = replace(default, **{key: _tuples(value) for key, value in given.items()})
         space.check()
         return space
+
+    def to_config(self) -> dict[str, Any]:
+        """The inverse of :meth:`from_config`."""
+        entries = dict(widths=self.widths, depths=self.depths, ratios=self.ratios, attention=self.attention)
+        return {**entries, 'attention_downsample': self.attention_downsample} if self.family == V2 else entries
 
     def check(self) -> None:
         """Raises ``UserError`` for choices that are no networks'."""

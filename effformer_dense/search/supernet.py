@@ -2,17 +2,17 @@
 
 No layer is elastic. A sub-network is built on the meta device, where it costs nothing, and called with slices of the
 largest network's weights (``torch.func.functional_call``): gradients reach the largest network and are zero outside
-the slice, and what is extracted computes the very same. Norms have weights and statistics of their own for each number
-of channels, as in slimmable networks.
+the slice, and what is extracted computes the very same. Batch norms have weights and statistics of their own for each
+number of channels, as in slimmable networks; norms without statistics are sliced as convolutions are.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -27,8 +27,8 @@ from ..backbones.base import DenseBackbone
 from ..backbones.efficientformer_v1 import PoolingBlock
 from ..backbones.layers import LayerScale
 from ..errors import UserError
-from ..rows import to_arch
 from ..variants import V1
+from .networks import build_backbone
 from .space import Space, State
 
 #: Layer scales of a supernet that starts from nothing. At the published 1e-5, every block could be dropped for free in
@@ -38,7 +38,6 @@ LAYER_SCALE = 0.1
 TRAINED_UPDATES = 20
 #: Shells that are kept; each is some hundred objects without values.
 _KEPT_SHELLS = 256
-_NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 @MODELS.register_module()
@@ -73,12 +72,11 @@ class Supernet(BaseModule):
         self._initialised = bool(options.get('init_cfg'))
         self.options = {key: value for key, value in options.items() if key != 'init_cfg'}
         self.state = self.space.largest
-        arch = to_arch(self.state.row)
-        self.largest: DenseBackbone = MODELS.build(dict(type=family, arch=arch, **options))
+        self.largest: DenseBackbone = build_backbone(self.state.row, **options)
         self.out_channels, self.out_strides = self.largest.out_channels, self.largest.out_strides
         self.pools = nn.ModuleDict(self._pools() if family == V1 else {})
         self.banks = nn.ModuleDict()
-        self._norms = {name for name, module in self.named_modules() if isinstance(module, _NORMS)}
+        self._norms = {name for name, module in self.named_modules() if isinstance(module, _BatchNorm)}
         self._build_shell = lru_cache(maxsize=_KEPT_SHELLS)(self._shell)
         self._answer: tuple[Tensor, ...] | None = None
         self._create_banks()
@@ -108,9 +106,9 @@ class Supernet(BaseModule):
             widths = tuple(choices[min(place, len(choices) - 1)] for choices in self.space.widths)
             state = replace(self.space.largest, widths=widths)
             for either in (state, replace(state, attention=(0, 0, 0, 0))) if self.pools else (state,):
-                norms = [(name, m) for name, m in self._shell(either).named_modules() if isinstance(m, _NORMS)]
+                norms = [(name, m) for name, m in self._shell(either).named_modules() if isinstance(m, _BatchNorm)]
                 for name, norm in norms:
-                    channels, source = _channels(norm), self._source_name(name, either)
+                    channels, source = norm.num_features, self._source_name(name, either)
                     hidden = '.mlp.fc1.' in name or '.mlp.mid.' in name
                     counts = [channels // ratios[-1] * ratio for ratio in ratios] if hidden else [channels]
                     for count in counts:
@@ -118,17 +116,18 @@ class Supernet(BaseModule):
 
     def _create_bank(self, module: str, channels: int) -> None:
         norm, key = self.get_submodule(module), module.replace('.', '/')
-        if _channels(norm) == channels:
+        assert isinstance(norm, _BatchNorm)
+        if norm.num_features == channels:
             return
         if key not in self.banks:
             self.banks[key] = nn.ModuleDict()
         bank: Any = self.banks[key]
         if str(channels) not in bank:
-            bank[str(channels)] = _norm_like(norm, channels)
+            bank[str(channels)] = type(norm)(channels, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
 
     def _shell(self, state: State) -> DenseBackbone:
         with torch.device('meta'):
-            return MODELS.build(dict(type=state.family, arch=to_arch(state.row), **self.options))
+            return build_backbone(state.row, **self.options)
 
     def shell(self, state: State) -> DenseBackbone:
         """The ordinary backbone of a state, without values."""
@@ -142,11 +141,15 @@ class Supernet(BaseModule):
             trained: take the affine parameters of a norm that was hardly ever used, which are those it started with,
                 from the next wider one that was. (Statistics are to be estimated anew in any case.)
         """
-        shell, found = self.shell(state), {}
+        return self._views(self.shell(state), partial(self._source_name, state=state), trained)
+
+    def _views(self, shell: nn.Module, source_of: Callable[[str], str], trained: bool = False) -> dict[str, Tensor]:
+        """What ``shell`` computes with, by its names, from where ``source_of`` says it is in this network."""
+        found = {}
         for name, wanted in shell.state_dict(keep_vars=True).items():
-            module, _, leaf = self._source_name(name, state).rpartition('.')
+            module, _, leaf = source_of(name).rpartition('.')
             if module in self._norms:
-                channels = _channels(shell.get_submodule(name.rpartition('.')[0]))
+                channels: Any = shell.get_submodule(name.rpartition('.')[0]).num_features
                 module = self._bank(module, channels, trained and leaf in ('weight', 'bias'))
             value = getattr(self.get_submodule(module), leaf)
             found[name] = value[tuple(slice(0, side) for side in wanted.shape)]
@@ -154,18 +157,16 @@ class Supernet(BaseModule):
 
     def _bank(self, module: str, channels: int, trained: bool) -> str:
         """Name of the norm for so many channels, or ``trained`` for as few more as possible."""
-        most = _channels(self.get_submodule(module))
         key = module.replace('.', '/')
         counts = sorted(map(int, self.banks.get_submodule(key))) if key in self.banks else []  # type: ignore[call-overload]
         for count in [count for count in counts if count >= channels]:
             name = f'banks.{key}.{count}'
             if not trained or self._updates(name) >= TRAINED_UPDATES:
                 return name
-        assert trained or most == channels
         return module
 
     def _updates(self, norm: str) -> int:
-        counter = getattr(self.get_submodule(norm), 'num_batches_tracked', None)
+        counter: Any = self.get_submodule(norm).num_batches_tracked
         return 0 if counter is None else int(counter)
 
     def untrained(self, state: State) -> int:
@@ -217,22 +218,3 @@ class Supernet(BaseModule):
     def extract(self, state: State, trained: bool = False) -> dict[str, Tensor]:
         """Weights of a state's backbone: copies, no larger than its row; ``trained`` as of :meth:`tensors`."""
         return {name: value.detach().clone() for name, value in self.tensors(state, trained).items()}
-
-
-def _channels(norm: nn.Module) -> int:
-    if isinstance(norm, _BatchNorm):
-        return norm.num_features
-    if isinstance(norm, nn.LayerNorm):
-        return norm.normalized_shape[0]
-    assert isinstance(norm, nn.GroupNorm)
-    return norm.num_channels
-
-
-def _norm_like(norm: nn.Module, channels: int) -> nn.Module:
-    """A norm of another width."""
-    if isinstance(norm, _BatchNorm):
-        return type(norm)(channels, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
-    if isinstance(norm, nn.LayerNorm):
-        return nn.LayerNorm(channels, norm.eps)
-    assert isinstance(norm, nn.GroupNorm)
-    return nn.GroupNorm(norm.num_groups, channels, norm.eps)

@@ -5,31 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
-
-import torch
-from mmengine.registry import MODELS
 
 from ..errors import UserError
 from ..files import write_text
 from ..rows import to_arch
-from ..variants import Variant
 from .latency import LatencyTable
+from .networks import parameters_of
 from .objective import Candidate, choose, mobile_efficiency
-from .space import ACTIONS, Space, State, Step
+from .space import Space, State, Step
 
 #: A network is over its target from this share of it on: times vary by as much.
 TOLERANCE = 0.03
-
-
-@lru_cache(maxsize=4096)
-def parameters_of(row: Variant) -> int:
-    """Parameters of a row's backbone."""
-    with torch.device('meta'):
-        backbone = MODELS.build(dict(type=row.family, arch=to_arch(row)))
-    return sum(parameter.numel() for parameter in backbone.parameters())
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ class Record:
 
     @property
     def efficiency(self) -> float:
-        return mobile_efficiency(dict(params_m=self.params_m, latency_ms=self.latency_ms))
+        return efficiency(self.params_m, self.latency_ms)
 
     def to_json(self) -> str:
         """A line of ``path.jsonl``."""
@@ -102,20 +90,22 @@ class Scoring(Protocol):
 
 @dataclass(frozen=True)
 class Walker:
-    """Walks from the largest state of a space by the steps that cost the least score per Mobile Efficiency Score.
+    """Walks from the largest state of a space by the steps that cost the least score for what they gain.
 
     Attributes:
         space: of the states.
         table: of latencies.
         scoring: of states.
-        actions: kinds of steps, of :data:`.space.ACTIONS`.
+        steps: from a state, those that are considered.
+        worth: of a network with so many million parameters that takes so many ms; what a step gains is its growth.
         note: told what is going on.
     """
 
     space: Space
     table: LatencyTable
     scoring: Scoring
-    actions: Sequence[str] = tuple(ACTIONS)
+    steps: Callable[[State], Sequence[Step]]
+    worth: Callable[[float, float], float]
     note: Callable[[str], None] = lambda _: None
 
     def start(self) -> Record:
@@ -127,14 +117,15 @@ class Walker:
         """The next state.
 
         Raises:
-            UserError: no step makes the network smaller and faster.
+            UserError: no step gains anything.
         """
-        gains = {step: self._gain(record, step) for step in self.space.frontier(record.state, self.actions)}
+        gains = {step: self._gain(record, step) for step in self.steps(record.state)}
         steps = [step for step, gain in gains.items() if gain > 0]
         if not steps:
             raise UserError(
-                f'No step from here makes the network more efficient by the table: it ends at {record.latency_ms:.1f} '
-                f'ms and {record.params_m:.2f} M parameters. Choose a larger target, or a space with smaller networks.'
+                f'No step from here makes the network faster, or smaller, by the table: it ends at '
+                f'{record.latency_ms:.1f} ms and {record.params_m:.2f} M parameters. Choose a larger target, or a '
+                'space with smaller networks.'
             )
         self.scoring.stand_at(record.state)
         states = [step.state for step in steps]
@@ -149,11 +140,16 @@ class Walker:
 
     def _gain(self, record: Record, step: Step) -> float:
         row = step.state.row
-        after = dict(params_m=parameters_of(row) / 1e6, latency_ms=self.table.predict(row))
-        return mobile_efficiency(after) - record.efficiency
+        after = self.worth(parameters_of(row) / 1e6, self.table.predict(row))
+        return after - self.worth(record.params_m, record.latency_ms)
 
     def _record(self, state: State, action: str, score: float) -> Record:
         return Record(state, action, score, self.table.predict(state.row), parameters_of(state.row) / 1e6)
+
+
+def efficiency(params_m: float, latency_ms: float) -> float:
+    """Mobile Efficiency Score of a network."""
+    return mobile_efficiency(dict(params_m=params_m, latency_ms=latency_ms))
 
 
 def check_target(space: Space, table: LatencyTable, target: Target) -> None:
@@ -190,7 +186,7 @@ def write_path(path: Path, records: Iterable[Record]) -> None:
     write_text(path, ''.join(f'{record.to_json()}\n' for record in records))
 
 
-def fastest_within(records: Sequence[Record], target: Target) -> Record:
+def best_within(records: Sequence[Record], target: Target) -> Record:
     """The best record of a path that reaches a target.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import torch
 
 pytest.importorskip('mmseg')
 
+from mmengine.config import Config
 from mmengine.registry import MODELS
 
+import effformer_dense
 from effformer_dense.commands.cli import parse_and_call
 from effformer_dense.config.datasets import datasets_of
 from effformer_dense.config.load import load_config
@@ -22,12 +25,13 @@ from effformer_dense.engine.runner import evaluate, train
 from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions, EvaluationOptions, SearchOptions, TableOptions
 from effformer_dense.rows import to_arch
-from effformer_dense.search import joint
-from effformer_dense.search.joint import Job, extract, search_jointly
+from effformer_dense.search import run
+from effformer_dense.search.methods import JOINT, SLIM, Method
+from effformer_dense.search.run import Job, extract, search
 from effformer_dense.search.scoring import Scorer, Trial
 from effformer_dense.search.space import Space
 from effformer_dense.search.walk import read_path
-from effformer_dense.variants import V2
+from effformer_dense.variants import V1, V2
 from tests.helpers import PROJECT_ROOT
 from tests.search.tables import made_up_table
 
@@ -40,44 +44,53 @@ loader = dict(batch_size=2, num_workers=0, persistent_workers=False,
 train_dataloader = loader
 val_dataloader = loader
 test_dataloader = val_dataloader
-model = dict(data_preprocessor=dict(size=(64, 64)))
+model = dict(
+    data_preprocessor=dict(size=(64, 64)),
+    backbone=dict(type={family!r}, arch={arch!r}),
+    neck=dict(in_channels={widths_of}),
+)
 train_cfg = dict(max_iters=3, val_interval=3)
 param_scheduler = []
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=3))
 """
 SPACE = dict(widths=((8,), (16,), (24, 32), (24, 48)), depths=(1, 1, 2, 2), ratios=(2, 3), attention=(0, 0, 1, 1))
+SPACE_V1 = dict(widths=((16,), (16,), (16, 32), (32, 48)), depths=(1, 1, 2, 2), ratios=(4,), attention=(0, 0, 1, 1))
 SHARE = 0.7
+
+
+def make_job(method: Method, content: dict, arch: str, tmp_path: Path, monkeypatch) -> Job:
+    """A search in a small space, whose latencies are made up."""
+    own = {key: [list(v) if isinstance(v, tuple) else v for v in value] for key, value in content.items()}
+    in_channels = list(getattr(effformer_dense, method.family)(arch=arch).out_channels)
+    base, root = str(PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'), str(tmp_path / 'shapes')
+    config = tmp_path / 'task.py'
+    config.write_text(TASK.format(base=base, root=root, family=method.family, arch=arch, widths_of=in_channels, **own))
+    table = made_up_table(Space.from_config(method.family, own))
+    folder = tmp_path / 'search'
+    folder.mkdir()
+    table.save(folder / 'table.json')
+    monkeypatch.setattr(run, 'measure_rows', lambda rows, *_: [table.predict(row) for row in rows])
+    options = SearchOptions(latency_share=SHARE, pictures=4, batches=1, score='loss')
+    return Job(method, ConfigOptions(config, work_dir=folder), (64, 64), options, TableOptions())
 
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch) -> Job:
-    config = tmp_path / 'task.py'
-    own = {key: [list(v) if isinstance(v, tuple) else v for v in value] for key, value in SPACE.items()}
-    config.write_text(
-        TASK.format(base=str(PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'), root=str(tmp_path / 'shapes'), **own)
-    )
-    space = Space.from_config(V2, own)
-    table = made_up_table(space)
-    folder = tmp_path / 'search'
-    folder.mkdir()
-    table.save(folder / 'table.json')
-    monkeypatch.setattr(joint, 'measure_rows', lambda rows, *_: [table.predict(row) for row in rows])
-    search = SearchOptions(latency_share=SHARE, pictures=4, batches=1, score='loss')
-    return Job(ConfigOptions(config, work_dir=folder), (64, 64), search, TableOptions())
+    return make_job(JOINT, SPACE, 's0', tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
 def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path, monkeypatch) -> None:
     notes: list[str] = []
     too_slow = [1.1]  # as a whole, the first network that reaches the target by the table
-    measured = joint.measure_rows
+    measured = run.measure_rows
 
     def measure(rows, *others):
         return [too_slow.pop() * target] if too_slow else measured(rows, *others)
 
-    monkeypatch.setattr(joint, 'measure_rows', measure)
+    monkeypatch.setattr(run, 'measure_rows', measure)
     target = SHARE * made_up_table(Space.from_config(V2, SPACE)).predict(Space.from_config(V2, SPACE).largest.row)
-    found = search_jointly(job, notes.append)
+    found = search(job, notes.append)
     folder = job.folder
     records = read_path(folder / 'path.jsonl')
     assert records[-1].latency_ms < records[-2].latency_ms <= target < records[-3].latency_ms
@@ -101,7 +114,7 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path, m
     before = (folder / 'path.jsonl').read_text()
     (folder / 'path.jsonl').write_text(''.join(line + '\n' for line in before.splitlines()[:2]))
     resumed = replace(job, search=replace(job.search, resume=True))
-    search_jointly(resumed, notes.append)
+    search(resumed, notes.append)
     assert (folder / 'path.jsonl').read_text() == before
 
     # Another point of the path.
@@ -110,9 +123,36 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path, m
     assert other.name == f'found_{wanted:g}ms.py' and other.with_suffix('.pth').exists()
 
     with pytest.raises(UserError, match='holds this search already: --resume'):
-        search_jointly(job, notes.append)
+        search(job, notes.append)
     with pytest.raises(UserError, match='holds another search: pictures 4 there, 3 here'):
-        search_jointly(replace(resumed, search=replace(resumed.search, pictures=3)), notes.append)
+        search(replace(resumed, search=replace(resumed.search, pictures=3)), notes.append)
+
+
+@pytest.mark.slow
+def test_slimming_leaves_an_ordinary_network_of_the_other_family(tmp_path: Path, monkeypatch) -> None:
+    job, notes = make_job(SLIM, SPACE_V1, 'l1', tmp_path, monkeypatch), []
+    found = search(job, notes.append)
+    records = read_path(job.folder / 'path.jsonl')
+    target = SHARE * records[0].latency_ms
+    assert records[0].state == Space.from_config(V1, SPACE_V1).largest
+    assert records[-1].latency_ms <= target < records[-2].latency_ms
+    assert all(before.latency_ms > after.latency_ms for before, after in pairwise(records))
+
+    cfg = load_config(ConfigOptions(found, from_scratch=True))
+    assert cfg.model.backbone.type == V1 and dict(cfg.model.backbone.arch) == to_arch(records[-1].state.row)
+    state = torch.load(job.folder / 'found.pth')['state_dict']
+    assert not any(MODELS.build(cfg.model).load_state_dict(state, strict=True))
+    train(ConfigOptions(found, work_dir=tmp_path / 'trained'))
+    assert (tmp_path / 'trained' / 'iter_3.pth').exists()
+    other = extract(job.folder / 'path.jsonl', records[1].latency_ms, notes.append)
+    assert other.with_suffix('.pth').exists()
+
+    # Alphas were trained, and not moved by weight decay.
+    supernet = torch.load(job.folder / 'supernet' / 'iter_3.pth', weights_only=False)['state_dict']
+    alphas = [value for name, value in supernet.items() if '.alphas.' in name]
+    assert len(alphas) == sum(SPACE_V1['depths']) and all(alpha.any() for alpha in alphas)
+    supernet_cfg = Config.fromfile(job.folder / 'supernet.py')
+    assert supernet_cfg.optim_wrapper.paramwise_cfg.custom_keys['backbone.alphas'].decay_mult == 0
 
 
 @pytest.mark.slow
@@ -123,16 +163,16 @@ def test_a_given_table_and_supernet_are_used_and_kept_for_later(job: Job, tmp_pa
         raise UserError('This machine is busy')
 
     with monkeypatch.context() as patch:  # which is no reason to lose what was found
-        patch.setattr(joint, 'measure_rows', busy)
-        search_jointly(job, notes.append)
+        patch.setattr(run, 'measure_rows', busy)
+        search(job, notes.append)
     assert any('Not timed as a whole, taken by the table: This machine is busy' in note for note in notes)
-    monkeypatch.setattr(joint, 'train', lambda *_: pytest.fail('trained'))
-    monkeypatch.setattr(joint, 'measure_rows', lambda *_: pytest.fail('measured'))
+    monkeypatch.setattr(run, 'train', lambda *_: pytest.fail('trained'))
+    monkeypatch.setattr(run, 'measure_rows', lambda *_: pytest.fail('measured'))
     given = replace(
         job.search, table=job.folder / 'table.json', supernet=job.folder / 'supernet', latency_share=SHARE + 0.15
     )
     again = replace(job, config=replace(job.config, work_dir=tmp_path / 'again'), search=given)
-    search_jointly(again, notes.append)
+    search(again, notes.append)
     first, second = (read_path(folder / 'path.jsonl') for folder in (job.folder, again.folder))
     assert first[: len(second)] == second and len(second) < len(first)
     assert extract(again.folder / 'path.jsonl', second[1].latency_ms, notes.append).exists()
@@ -151,7 +191,7 @@ def test_states_of_a_detectors_supernet_are_scored(tmp_path: Path, metric: str) 
     for split in ('train', 'val'):
         datasets_of(cfg, split)[0].generate()
     space = Space.from_config(V2, SPACE)
-    sandwich = MODELS.build(joint.to_supernet(cfg, space).model)
+    sandwich = MODELS.build(run.to_supernet(cfg, space, JOINT).model)
     sandwich.init_weights()
     scorer = Scorer(cfg, sandwich, Trial(2, 1, metric))
     states = [space.largest, *(space.random(random.Random(seed)) for seed in range(2))]
@@ -164,19 +204,19 @@ def test_states_of_a_detectors_supernet_are_scored(tmp_path: Path, metric: str) 
 
 
 def test_targets_and_tables_are_checked_before_any_training(job: Job, monkeypatch) -> None:
-    monkeypatch.setattr(joint, 'train', lambda *_: pytest.fail('trained'))
+    monkeypatch.setattr(run, 'train', lambda *_: pytest.fail('trained'))
     low = replace(job, search=replace(job.search, latency_share=0.0, latency_ms=0.1))
     with pytest.raises(UserError, match=r'--latency-ms 0.1 is below the smallest network'):
-        search_jointly(low)
+        search(low)
     (job.folder / 'search.json').unlink()
     with pytest.raises(UserError, match='other conditions: height 64 there, 128 here; width 64 there, 128 here'):
-        search_jointly(replace(job, size=(128, 128)))
+        search(replace(job, size=(128, 128)))
 
 
 def test_the_supernet_of_a_config_has_its_data_and_its_largest_network(job: Job) -> None:
     cfg = open_config(job.config)
     space = Space.from_config(V2, cfg.search.space)
-    supernet = joint.to_supernet(cfg, space)
+    supernet = run.to_supernet(cfg, space, JOINT)
     assert supernet.model.model.neck.in_channels == [8, 16, 32, 48]
     assert cfg.model.neck.in_channels == [32, 48, 96, 176]  # not changed
     sandwich = MODELS.build(supernet.model)
@@ -184,14 +224,16 @@ def test_the_supernet_of_a_config_has_its_data_and_its_largest_network(job: Job)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['joint_v2_shapes', 'joint_v2_ade20k', 'joint_v2_coco'])
-def test_configs_of_searches_build_their_supernets(name: str) -> None:
+@pytest.mark.parametrize('method', [JOINT, SLIM], ids=lambda method: method.name)
+@pytest.mark.parametrize('task', ['shapes', 'ade20k', 'coco'])
+def test_configs_of_searches_build_their_supernets(method: Method, task: str) -> None:
     pytest.importorskip('mmdet')
-    cfg = open_config(ConfigOptions(PROJECT_ROOT / 'configs' / 'search' / f'{name}.py', from_scratch=True))
-    space = Space.from_config(V2, (cfg.get('search') or {}).get('space'))
+    name = f'{method.name}_{"v2" if method.family == V2 else "v1"}_{task}.py'
+    cfg = open_config(ConfigOptions(PROJECT_ROOT / 'configs' / 'search' / name, from_scratch=True))
+    space = Space.from_config(method.family, (cfg.get('search') or {}).get('space'))
     with torch.device('meta'):
-        sandwich = MODELS.build(joint.to_supernet(cfg, space).model)
-    assert sandwich.supernet.space == space
+        trained = MODELS.build(run.to_supernet(cfg, space, method).model)
+    assert type(trained) is method.training and trained.supernet.space == space
 
 
 @pytest.mark.parametrize(
@@ -201,7 +243,16 @@ def test_configs_of_searches_build_their_supernets(name: str) -> None:
         (['joint', 'semfpn_v2_s0_shapes', '--size', '64'], 'Name --latency-ms, such as 60, or --latency-share'),
         (['joint', 'x.py', '--latency-ms', '5', '--latency-share', '0.5'], 'Name --latency-ms'),
         (['joint', 'x.py', '--latency-share', '2'], '--latency-share 2.0 is not between 0 and 1'),
-        (['joint', 'semfpn_v1_l1_ade20k', '--latency-ms', '5'], 'joint search is that of EfficientFormerV2'),
+        (
+            ['joint', 'semfpn_v1_l1_ade20k', '--latency-ms', '5'],
+            'joint searches for networks of EfficientFormerV2.*: slim',
+        ),
+        (
+            ['slim', 'semfpn_v2_s0_ade20k', '--latency-ms', '5'],
+            'slim searches for networks of EfficientFormerV1.*: joint',
+        ),
+        (['slim', 'semfpn_edgevit_xxs_ade20k', '--latency-ms', '5'], 'of the config is EdgeViT'),
+        (['slim', 'x.py', '--latency-ms', '5', '--paper-actions'], 'nrecognized options: --paper-actions'),
         (['extract', 'nowhere.jsonl', '--latency-ms', '5'], 'nowhere.jsonl is not there'),
         (['extract', 'nowhere.jsonl'], '--latency-ms is missing'),
         (['table', 'v2', '--rounds', '0'], '--rounds 0 is not 1 or more'),

@@ -1,4 +1,4 @@
-"""The joint search of size and speed, from a task's config to a found network (arXiv 2212.08059, section 3.3)."""
+"""A search, from a task's config to a found network."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..errors import UserError
 from ..files import check_output_dir, make_output_dir, write_text
 from ..invocation import command
 from ..options import ConfigOptions, SearchOptions, TableOptions
-from ..variants import V2
+from ..variants import SHORT_NAMES
 from .latency import Conditions, LatencyTable
 from .measuring import Effort, measure_rows, measure_table
+from .methods import METHODS, Method
 from .result import draw_path, draw_row, set_widths, write_found
-from .sandwich import Sandwich
 from .scoring import Scorer, Trial
-from .space import ACTIONS, PAPER_ACTIONS, Space
-from .walk import TOLERANCE, Record, Target, Walker, check_target, fastest_within, read_path, write_path
+from .space import Space
+from .walk import TOLERANCE, Record, Target, best_within, check_target, read_path, write_path
 
 Note = Callable[[str], None]
 _TABLE, _SUPERNET, _PATH, _ABOUT = 'table.json', 'supernet', 'path.jsonl', 'search.json'
@@ -39,12 +39,14 @@ class Job:
     """A search.
 
     Attributes:
+        method: how is searched.
         config: of the task, with its overrides.
         size: (height, width) px, for which the network should be fast.
         search: target and scoring.
         measuring: of the latency table.
     """
 
+    method: Method
     config: ConfigOptions
     size: tuple[int, int]
     search: SearchOptions
@@ -72,7 +74,7 @@ class Job:
         return Conditions(family, *self.size, device=m.device, threads=m.threads, precision=m.precision)
 
 
-def search_jointly(job: Job, note: Note = print) -> Path:
+def search(job: Job, note: Note = print) -> Path:
     """Search, in the steps table, supernet, walk, result; each only where it was not done before with ``--resume``.
 
     Args:
@@ -86,7 +88,7 @@ def search_jointly(job: Job, note: Note = print) -> Path:
         UserError: see :mod:`.latency`, :mod:`.walk` and :func:`..engine.runner.train`; the folder holds another search.
     """
     cfg = open_config(job.config)
-    space = _space(cfg)
+    space = _space(cfg, job.method)
     if job.is_first:
         claim(job, space)
     table = _table(job, space, note)
@@ -99,10 +101,14 @@ def search_jointly(job: Job, note: Note = print) -> Path:
     return finish(job.folder, 'found', cfg, records, table, scorer, records[-1], note)
 
 
-def _space(cfg: Config) -> Space:
+def _space(cfg: Config, method: Method) -> Space:
     family = cfg.model.backbone.type
-    if family != V2:
-        raise UserError(f'The joint search is that of EfficientFormerV2; the backbone of the config is {family}.')
+    if family != method.family:
+        others = [other.name for other in METHODS.values() if other.family == family]
+        way = f' Search for those with: {others[0]}.' if others else ''
+        raise UserError(
+            f'{method.name} searches for networks of {method.family}; the backbone of the config is {family}.{way}'
+        )
     return Space.from_config(family, (cfg.get('search') or {}).get('space'))
 
 
@@ -127,6 +133,7 @@ def claim(job: Job, space: Space) -> None:
     wanted = json.loads(
         json.dumps(
             dict(
+                method=job.method.name,
                 config=str(job.config.config),
                 cfg_options=list(job.config.cfg_options),
                 space=vars(space),
@@ -170,7 +177,7 @@ def _table(job: Job, space: Space, note: Note) -> LatencyTable:
     if job.processes > 1:
         raise UserError(
             'Several processes would disturb each other in measuring. Measure a table first, '
-            f'{command("search")} table v2, and name it: --table FILE.'
+            f'{command("search")} table {SHORT_NAMES[space.family]}, and name it: --table FILE.'
         )
     effort = Effort(job.measuring.rounds, job.measuring.validate)
     table = measure_table(space, conditions, effort, note)
@@ -179,19 +186,21 @@ def _table(job: Job, space: Space, note: Note) -> LatencyTable:
     return table
 
 
-def to_supernet(cfg: Config, space: Space) -> Config:
-    """The task's config with a supernet in the place of its backbone, trained by the sandwich rule."""
+def to_supernet(cfg: Config, space: Space, method: Method) -> Config:
+    """The task's config with a supernet in the place of its backbone, and its training."""
     supernet = copy.deepcopy(cfg)
     model = supernet.model
     widths = tuple(choices[-1] for choices in space.widths)
     set_widths(model, tuple(widths[index] for index in model.backbone.get('out_indices', range(4))))
-    own = {key: value for key, value in vars(space).items() if key != 'family'}
-    model.backbone = dict(type='Supernet', backbone=model.backbone, space=own)
+    model.backbone = dict(type=method.supernet.__name__, backbone=model.backbone, space=space.to_config())
     seed = (cfg.get('randomness') or {}).get('seed') or 0
-    supernet.model = dict(type='Sandwich', model=model, seed=seed)
+    supernet.model = dict(type=method.training.__name__, model=model, seed=seed)
     supernet.model_wrapper_cfg = dict(type='SandwichProcesses')
+    if method.undecayed and supernet.get('optim_wrapper'):
+        decay = dict(custom_keys={name: dict(decay_mult=0.0) for name in method.undecayed})
+        supernet.merge_from_dict(dict(optim_wrapper=dict(paramwise_cfg=decay)))
     imports = list((cfg.get('custom_imports') or {}).get('imports', ['effformer_dense']))
-    supernet.custom_imports = dict(imports=[*imports, Sandwich.__module__], allow_failed_imports=False)
+    supernet.custom_imports = dict(imports=[*imports, method.training.__module__], allow_failed_imports=False)
     supernet.pop('work_dir', None)
     supernet.pop('search', None)
     return supernet
@@ -216,8 +225,7 @@ def _trained(job: Job, supernet: Config, note: Note) -> Path:
 def walk_to_target(job: Job, cfg: Config, space: Space, table: LatencyTable, note: Note) -> tuple[list[Record], Scorer]:
     """Train the supernet and walk until a state reaches the target, by the table and by the clock."""
     scorer = _scorer(job, cfg, space, note)
-    actions = PAPER_ACTIONS if job.search.paper_actions else tuple(ACTIONS)
-    walker = Walker(space, table, scorer, actions, note=note)
+    walker = job.method.walker(space, table, scorer, job.search, note)
     path = job.folder / _PATH
     records = read_path(path) if path.exists() else [walker.start()]
     while True:
@@ -247,7 +255,7 @@ def _measured(job: Job, space: Space, record: Record, note: Note) -> float:
 
 
 def _scorer(job: Job, cfg: Config, space: Space, note: Note) -> Scorer:
-    supernet = to_supernet(cfg, space)
+    supernet = to_supernet(cfg, space, job.method)
     checkpoint = _trained(job, supernet, note)
     sandwich = MODELS.build(copy.deepcopy(supernet.model))
     load_weights(sandwich, checkpoint)
@@ -291,7 +299,7 @@ def extract(path: Path, latency_ms: float, note: Note = print) -> Path:
     """
     folder = path.parent
     records = read_path(path)
-    found = fastest_within(records, Target(latency_ms))
+    found = best_within(records, Target(latency_ms))
     about: dict[str, Any] = json.loads((folder / _ABOUT).read_text())
     options = ConfigOptions(Path(about['config']), tuple(about['cfg_options']), work_dir=folder)
     search = SearchOptions(
@@ -302,9 +310,9 @@ def extract(path: Path, latency_ms: float, note: Note = print) -> Path:
         score=about['score'],
         resume=True,
     )
-    job = Job(options, tuple(about['size']), search, TableOptions())
+    job = Job(METHODS[about['method']], options, tuple(about['size']), search, TableOptions())
     cfg = open_config(options)
-    space = _space(cfg)
+    space = _space(cfg, job.method)
     scorer = _scorer(job, cfg, space, note)
     table = LatencyTable.load(folder / _TABLE)
     return finish(folder, f'found_{latency_ms:g}ms', cfg, records, table, scorer, found, note)

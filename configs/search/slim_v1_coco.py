@@ -1,0 +1,13 @@
+"""Latency-driven slimming with Mask R-CNN on COCO, in V1's whole space.
+
+    torchrun --nproc_per_node=8 tools/search.py slim configs/search/slim_v1_coco.py --launcher pytorch \
+        --size 800x1344 --latency-ms 400
+
+Recipe of the supernet: that of maskrcnn_v1_l7_coco.py, from nothing: no published network has both blocks
+in each place.
+Measured here: not yet.
+"""
+
+_base_ = '../maskrcnn_v1_l7_coco.py'
+
+model = dict(backbone=dict(init_cfg=None))

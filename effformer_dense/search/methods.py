@@ -1,0 +1,58 @@
+"""The two papers' ways to search: what is trained, and how is walked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..options import SearchOptions
+from ..variants import V1, V2
+from .latency import LatencyTable
+from .metapath import MetaPathSupernet, MetaPathTraining
+from .sandwich import Sandwich
+from .scoring import Scorer
+from .slim import slimming_steps
+from .space import ACTIONS, PAPER_ACTIONS, Space
+from .supernet import Supernet
+from .walk import Walker, efficiency
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to search.
+
+    Attributes:
+        name: step of the command.
+        family: of the networks.
+        supernet: stands where the backbone was.
+        training: of a model with a supernet.
+        undecayed: parts of names of parameters that weight decay would move to no purpose.
+        walker: from space, latency table, scores, options and a function to tell what is going on.
+    """
+
+    name: str
+    family: str
+    supernet: type[Supernet]
+    training: type[Sandwich]
+    undecayed: tuple[str, ...]
+    walker: Callable[[Space, LatencyTable, Scorer, SearchOptions, Callable[[str], None]], Walker]
+
+
+def _joint(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptions, note: Any) -> Walker:
+    """All steps; they gain Mobile Efficiency Score."""
+    actions = PAPER_ACTIONS if search.paper_actions else tuple(ACTIONS)
+    return Walker(space, table, scorer, partial(space.frontier, actions=actions), efficiency, note)
+
+
+def _slim(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptions, note: Any) -> Walker:
+    """Three steps; they gain milliseconds."""
+    assert isinstance(scorer.supernet, MetaPathSupernet)
+    steps = partial(slimming_steps, space, scorer.supernet.importance())
+    return Walker(space, table, scorer, steps, lambda _, latency_ms: -latency_ms, note)
+
+
+JOINT = Method('joint', V2, Supernet, Sandwich, (), _joint)
+SLIM = Method('slim', V1, MetaPathSupernet, MetaPathTraining, ('backbone.alphas',), _slim)
+METHODS = {method.name: method for method in (JOINT, SLIM)}

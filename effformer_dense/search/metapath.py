@@ -94,11 +94,16 @@ class MetaPathSupernet(Supernet):
 
     def importance(self) -> list[list[float]]:
         """Per stage and position: the share of its blocks over that of nothing, without noise."""
-        found: list[list[float]] = [[] for _ in self.space.depths]
-        for name, alpha in self.alphas.items():
+
+        def of_position(alpha: Tensor) -> float:
             nothing, *blocks = alpha.detach().softmax(dim=0).tolist()
-            found[int(name.partition('_')[0])].append(sum(blocks) / nothing)
-        return found
+            return sum(blocks) / nothing
+
+        # Not in the order of the dict, which torch sorts as words: 10 before 2.
+        return [
+            [of_position(self.alphas[f'{stage}_{position}']) for position in range(depth)]
+            for stage, depth in enumerate(self.space.depths)
+        ]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps of the current state or mixture, filled up to the largest widths."""

@@ -111,6 +111,13 @@ def test_importance_is_a_ratio_of_shares() -> None:
     assert found[3] == pytest.approx([math.exp(-2) + math.exp(-4), 2.0])
 
 
+def test_importance_is_in_the_order_of_positions_where_a_stage_has_more_than_ten() -> None:
+    net = MetaPathSupernet(dict(type=V1), {**SPACES[V1], 'depths': (1, 1, 12, 1), 'attention': (0, 0, 0, 0)})
+    for position in range(12):
+        net.alphas[f'2_{position}'].data = torch.tensor([0.0, position / 10])
+    assert net.importance()[2] == pytest.approx([math.exp(position / 10) for position in range(12)])
+
+
 def brute_force(state: State) -> list[State]:
     """The three ways on, spelled out for the small space."""
     space, ways = small(V1), []

@@ -2,8 +2,8 @@
 
     python tools/search.py slim configs/search/slim_v1_shapes.py --size 128 --latency-share 0.4 --score loss
 
-The space is small on purpose: half of L1's widths and fewer. 800 iterations of 4 pictures train the mix of all blocks,
-each at full width and at another one.
+The space is small on purpose: at most two thirds of L1's widths. 800 iterations of 4 pictures train the mix of all
+blocks, each at full width and at another one.
 """
 
 _base_ = '../semfpn_v2_s0_shapes.py'

@@ -218,11 +218,10 @@ class MapAttention(nn.Module):
         if self.stride_conv is not None:
             size_above = (self.stride * h, self.stride * w)
             out = F.interpolate(out, size_above, mode='bilinear', align_corners=False)
+            if is_recording() or size_above != size:
+                out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
             if is_recording():  # or a graph would hold for even sizes alone, or for odd ones
-                out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
                 out = out.clone(memory_format=torch.contiguous_format)
-            elif size_above != size:
-                out = out.narrow(2, 0, size[0]).narrow(3, 0, size[1])
         out = activate(out, self.activation)
         return self.proj(out) if scale is None else self.proj(out, scale)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -82,14 +82,8 @@ class MetaPathSupernet(Supernet):
 
     def __init__(self, backbone: Mapping[str, Any], space: Mapping[str, Any] | None = None) -> None:
         super().__init__(backbone, space)
-        choices = {
-            (stage, position): 3 if position >= depth - self.space.attention[stage] else 2
-            for stage, depth in enumerate(self.space.depths)
-            for position in range(depth)
-        }
-        self.alphas = nn.ParameterDict(
-            {f'{stage}_{position}': torch.zeros(count) for (stage, position), count in choices.items()}
-        )
+        keys = [f'{stage}_{position}' for stage, depth in enumerate(self.space.depths) for position in range(depth)]
+        self.alphas = nn.ParameterDict({key: torch.zeros(3 if key in self.pools else 2) for key in keys})
         self._build_mixed = lru_cache(maxsize=_KEPT_SHELLS)(self._mixed_shell)
 
     def importance(self) -> list[list[float]]:
@@ -105,16 +99,15 @@ class MetaPathSupernet(Supernet):
             for stage, depth in enumerate(self.space.depths)
         ]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Maps of the current state or mixture, filled up to the largest widths."""
-        if self._answer is not None or isinstance(self.state, State):
-            return super().forward(images)
+    def _run(self, images: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.state, State):
+            return super()._run(images)
         shell = self._build_mixed(self.state.widths).train(self.training)
         weights = self._weights(self.state)
         for stage, blocks in enumerate(shell.stages):
             for position, path in enumerate(blocks.blocks):
                 path.weights = weights[f'{stage}_{position}']
-        return self.padded(functional_call(shell, self._views(shell, self._mixed_source), (images,)))
+        return functional_call(shell, self._views(shell, self._mixed_source), (images,))
 
     def _weights(self, mixture: Mixture) -> dict[str, Tensor]:
         """Shares of what each position can be, which follow from the mixture alone: the same on all processes."""
@@ -127,16 +120,14 @@ class MetaPathSupernet(Supernet):
 
     def _mixed_shell(self, widths: tuple[int, ...]) -> Any:
         """Without values: the network in which all positions attend that can, each of them a :class:`MetaPath`."""
-        largest = self.space.largest
-        attending = State(largest.family, widths, largest.blocks, largest.attention)
-        pooling = State(largest.family, widths, largest.blocks, (0,) * len(widths))
+        attending = replace(self.space.largest, widths=widths)
+        pooling = replace(attending, attention=(0,) * len(widths))
         with torch.device('meta'):
             shell: Any = build_backbone(attending.row, **self.options)
             pools: Any = build_backbone(pooling.row, **self.options)
         for stage, (mixed, other) in enumerate(zip(shell.stages, pools.stages, strict=True)):
-            first = self.space.depths[stage] - self.space.attention[stage]
             mixed.blocks = nn.ModuleList(
-                MetaPath(pool, token if position >= first else None)
+                MetaPath(pool, token if f'{stage}_{position}' in self.pools else None)
                 for position, (pool, token) in enumerate(zip(other.blocks, mixed.blocks, strict=True))
             )
         return shell

@@ -195,11 +195,11 @@ class Supernet(BaseModule):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps of the current state, as a backbone gives them, filled up to the largest widths."""
-        maps = self._answer
-        if maps is None:
-            shell = self.shell(self.state).train(self.training)
-            maps = functional_call(shell, self.tensors(self.state), (images,))
-        return self.padded(maps)
+        return self.padded(self._run(images) if self._answer is None else self._answer)
+
+    def _run(self, images: Tensor) -> tuple[Tensor, ...]:
+        shell = self.shell(self.state).train(self.training)
+        return functional_call(shell, self.tensors(self.state), (images,))
 
     def padded(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Maps with zeros for the channels that the largest network has besides."""

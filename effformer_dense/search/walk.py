@@ -123,7 +123,7 @@ class Walker:
         steps = [step for step, gain in gains.items() if gain > 0]
         if not steps:
             raise UserError(
-                f'No step from here makes the network faster, or smaller, by the table: it ends at '
+                'No step from here makes the network faster, or smaller, by the table: it ends at '
                 f'{record.latency_ms:.1f} ms and {record.params_m:.2f} M parameters. Choose a larger target, or a '
                 'space with smaller networks.'
             )

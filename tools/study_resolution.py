@@ -23,10 +23,12 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from effformer_dense.threads import available_cores, share_cores
+
+    share_cores()
     from effformer_dense.errors import UserError
     from effformer_dense.studies.resolution import QUICK, Settings
     from effformer_dense.studies.run import run
-    from effformer_dense.threads import available_cores
 
     try:
         run(QUICK if arguments.quick else Settings(), arguments.out, arguments.jobs or available_cores())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from ..deploy.fuse import fuse
 from ..files import write_text
 from ..segmentation.scores import PixelCounts
 from .resolution import ARMS, SCALES, Settings
@@ -67,22 +69,27 @@ def evaluate_untuned(settings: Settings, folder: Path, seed: int, contender: Con
     cases = [(arm, size, place_of(folder, seed, contender, arm, size)) for arm in ARMS for size in settings.sizes]
     if all(place.exists() for _, _, place in cases):
         return
-    net = build_net(settings, contender.mode, contender.scale, contender.talking)
-    net.load_state_dict(trained(settings, seed, folder / f'seed_{seed}'))
+    net = _trained_net(settings, folder, seed, contender)
     for arm, size, place in cases:
         score(settings, net, place, arm, size)
 
 
-def evaluate_tuned(settings: Settings, folder: Path, seed: int, mode: str) -> None:
+def evaluate_tuned(settings: Settings, folder: Path, seed: int, contender: Contender) -> None:
     """Fine-tune a net, and evaluate it on the canvas that it was tuned on, unless all of that was done."""
     size = settings.tuned_size
     places = {
-        steps: place_of(folder, seed, Contender(mode, tuned=steps), 'canvas', size) for steps in settings.tuned_steps
+        steps: place_of(folder, seed, replace(contender, tuned=steps), 'canvas', size) for steps in settings.tuned_steps
     }
     if all(place.exists() for place in places.values()):
         return
-    weights = trained(settings, seed, folder / f'seed_{seed}')
-    fine_tune(settings, seed, weights, mode, lambda steps, net: score(settings, net, places[steps], 'canvas', size))
+    net = _trained_net(settings, folder, seed, contender)
+    fine_tune(settings, seed, net, lambda steps: score(settings, net, places[steps], 'canvas', size))
+
+
+def _trained_net(settings: Settings, folder: Path, seed: int, contender: Contender) -> nn.Module:
+    net = build_net(settings, contender.mode, contender.scale, contender.talking)
+    net.load_state_dict(trained(settings, seed, folder / f'seed_{seed}'))
+    return net
 
 
 @torch.no_grad()
@@ -90,16 +97,17 @@ def score(settings: Settings, net: nn.Module, place: Path, arm: str, size: tuple
     """Write ``[[correct, annotated, predicted], ...]``, one entry per picture, each a list over classes."""
     if place.exists():
         return
-    net.eval()
+    net = fuse(net)
     counts = []
     for index in range(settings.scenes(arm, size)):
         images, labels = to_tensors([held_out_scene(index, arm, size)])
-        found = PixelCounts.of_picture(logits(net, images).argmax(1).numpy(), labels.numpy(), NUM_CLASSES)
+        found = PixelCounts.of_picture(logits(net, images).max(1).indices.numpy(), labels.numpy(), NUM_CLASSES)
         counts.append([part.tolist() for part in (found.correct, found.annotated, found.predicted)])
     write_text(place, json.dumps(counts))
     print(place.relative_to(place.parents[1]), flush=True)
 
 
+@cache  # contenders are shown the same: 150 MB in all
 def held_out_scene(index: int, arm: str, size: tuple[int, int]) -> Scene:
     """The same for every net and contender; portrait is landscape transposed."""
     height, width = size

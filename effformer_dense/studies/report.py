@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ class Scores:
         """Shape (resamples + 1,), all data first."""
         key = contender, arm, size, task
         if key not in self._known:
-            tuned = self.settings.tuned_seeds if contender.tuned else self.settings.seeds
-            counts = read_counts(self.folder, tuned, contender, arm, size)
+            counts = read_counts(self.folder, self.settings.seeds, contender, arm, size)
             self._known[key] = resampled_miou(counts, task, self.settings.resamples)
         return self._known[key]
 
@@ -119,22 +118,24 @@ def _arms(scores: Scores) -> Iterable[dict[str, Any]]:
             yield row
 
 
-def tuned_modes(scores: Scores) -> list[str]:
-    return [*best_modes(scores), 'matrix', 'zero']
+def tuned_contenders(scores: Scores) -> list[Contender]:
+    """Those to fine-tune, with no steps so far: the best three modes, two to compare with, and the best with means."""
+    best = best_modes(scores)
+    return [*(Contender(mode) for mode in (*best, 'zero', 'matrix')), Contender(best[0], talking='mean')]
 
 
 def _was_tuned(scores: Scores, contender: Contender) -> bool:
-    seeds, size = range(scores.settings.tuned_seeds), scores.settings.tuned_size
+    seeds, size = range(scores.settings.seeds), scores.settings.tuned_size
     return all(place_of(scores.folder, seed, contender, 'canvas', size).exists() for seed in seeds)
 
 
 def _tuned(scores: Scores) -> Iterable[dict[str, Any]]:
-    """Of the modes that all tuned nets have been tuned with so far."""
+    """Of the contenders that all nets have been tuned with so far."""
     size = scores.settings.tuned_size
     for steps in scores.settings.tuned_steps:
-        for mode in tuned_modes(scores):
-            if _was_tuned(scores, Contender(mode, tuned=steps)):
-                yield _row(scores, Contender(mode, tuned=steps), 'canvas', size)
+        for contender in (replace(one, tuned=steps) for one in tuned_contenders(scores)):
+            if _was_tuned(scores, contender):
+                yield _row(scores, contender, 'canvas', size)
 
 
 def _decision(scores: Scores) -> Any:
@@ -169,7 +170,7 @@ def _tables(results: dict[str, Any]) -> Iterable[str]:
     if results['tuned']:
         yield from ('', '## After fine-tuning', '', '| steps | | *where* | *what* |', '|---|---|---|---|')
     for row in results['tuned']:
-        yield f'| {row["tuned"]} | {row["mode"]} | {_show(row["where"])} | {_show(row["what"])} |'
+        yield f'| {row["tuned"]} | {_name(row)} | {_show(row["where"])} | {_show(row["what"])} |'
     yield from (
         '',
         f'Decision: {results["decision"]["mode"]}, {results["decision"]["scale"]}, {results["decision"]["talking"]}. '

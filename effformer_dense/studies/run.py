@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 
+from ..allocator import keep_freed_memory
 from ..errors import UserError
 from ..locks import HeldError, locked
 from .evaluation import contenders, evaluate_tuned, evaluate_untuned, train_net
-from .report import Scores, tuned_modes, write_report
+from .report import Scores, tuned_contenders, write_report
 from .resolution import Settings, claim
 from .scenes import handwritten
 
@@ -59,8 +60,8 @@ def _run(settings: Settings, folder: Path, jobs: int) -> dict[str, Any]:
         _wait(evaluations)
         scores = Scores(settings, folder)
         write_report(scores)  # of most of it; fine-tuning takes as long again
-        tuned = product(range(settings.tuned_seeds), tuned_modes(scores))
-        _wait([executor.submit(evaluate_tuned, settings, folder, seed, mode) for seed, mode in tuned])
+        tuned = product(tuned_contenders(scores), range(settings.seeds))
+        _wait([executor.submit(evaluate_tuned, settings, folder, seed, contender) for contender, seed in tuned])
     return write_report(scores)
 
 
@@ -90,6 +91,7 @@ class _InTurn(Executor):
 
 def _prepare_worker() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
     _silence_init()
 
 

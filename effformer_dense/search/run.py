@@ -88,7 +88,7 @@ def search(job: Job, note: Note = print) -> Path:
         UserError: see :mod:`.latency`, :mod:`.walk` and :func:`..engine.runner.train`; the folder holds another search.
     """
     cfg = open_config(job.config)
-    space = _space(cfg, job.method)
+    space = space_of(cfg, job.method)
     if job.is_first:
         claim(job, space)
     table = _table(job, space, note)
@@ -101,7 +101,12 @@ def search(job: Job, note: Note = print) -> Path:
     return finish(job.folder, 'found', cfg, records, table, scorer, records[-1], note)
 
 
-def _space(cfg: Config, method: Method) -> Space:
+def space_of(cfg: Config, method: Method) -> Space:
+    """The states that a task's config lets a method choose from.
+
+    Raises:
+        UserError: its backbone is of another family than the method's, or see :meth:`.space.Space.from_config`.
+    """
     family = cfg.model.backbone.type
     if family != method.family:
         others = [other.name for other in METHODS.values() if other.family == family]
@@ -224,7 +229,7 @@ def _trained(job: Job, supernet: Config, note: Note) -> Path:
 
 def walk_to_target(job: Job, cfg: Config, space: Space, table: LatencyTable, note: Note) -> tuple[list[Record], Scorer]:
     """Train the supernet and walk until a state reaches the target, by the table and by the clock."""
-    scorer = _scorer(job, cfg, space, note)
+    scorer = make_scorer(job, cfg, space, note)
     walker = job.method.walker(space, table, scorer, job.search, note)
     path = job.folder / _PATH
     records = read_path(path) if path.exists() else [walker.start()]
@@ -254,7 +259,8 @@ def _measured(job: Job, space: Space, record: Record, note: Note) -> float:
     return measure_rows([record.state.row], job.conditions(space.family), Effort(job.measuring.rounds), note)[0]
 
 
-def _scorer(job: Job, cfg: Config, space: Space, note: Note) -> Scorer:
+def make_scorer(job: Job, cfg: Config, space: Space, note: Note) -> Scorer:
+    """What scores states: with the supernet that is there, or that is trained now."""
     supernet = to_supernet(cfg, space, job.method)
     checkpoint = _trained(job, supernet, note)
     sandwich = MODELS.build(copy.deepcopy(supernet.model))
@@ -312,7 +318,7 @@ def extract(path: Path, latency_ms: float, note: Note = print) -> Path:
     )
     job = Job(METHODS[about['method']], options, tuple(about['size']), search, TableOptions())
     cfg = open_config(options)
-    space = _space(cfg, job.method)
-    scorer = _scorer(job, cfg, space, note)
+    space = space_of(cfg, job.method)
+    scorer = make_scorer(job, cfg, space, note)
     table = LatencyTable.load(folder / _TABLE)
     return finish(folder, f'found_{latency_ms:g}ms', cfg, records, table, scorer, found, note)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from effformer_dense.errors import UserError
 from effformer_dense.search import measuring
@@ -114,11 +115,12 @@ def test_a_measured_table_is_about_this_machine(family, monkeypatch) -> None:
     monkeypatch.setattr(measuring, 'MIN_SPEARMAN', -1)
     monkeypatch.setattr(measuring, 'cores_of_others', lambda *_: 0.0)
     monkeypatch.setattr(measuring, '_PACE', 0.0)
-    space, notes = small(family), []
+    space, notes, threads = small(family), [], torch.get_num_threads()
     table = measuring.measure_table(space, Conditions(family, 64, 64), measuring.Effort(2, 3), notes.append)
     assert table.validation.networks == 3 and 'torch' in table.about and notes
     assert table.predict(space.largest.row) > 1.5 * table.predict(space.smallest.row) > 0
     assert set(table.validation.spearman_of) == {'parameters', 'operations'}
+    assert torch.get_num_threads() == threads  # the supernet, which is trained next, has all cores
 
 
 @pytest.mark.slow

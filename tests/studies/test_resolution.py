@@ -11,11 +11,15 @@ import pytest
 import torch
 
 from effformer_dense.errors import UserError
-from effformer_dense.studies import evaluation, training
-from effformer_dense.studies.evaluation import Contender
-from effformer_dense.studies.resolution import QUICK, claim
-from effformer_dense.studies.run import run
-from effformer_dense.studies.scenes import NUM_CLASSES
+from effformer_dense.studies.folder import claim
+from effformer_dense.studies.jobs import workers
+from effformer_dense.studies.resolution import evaluation, training
+from effformer_dense.studies.resolution import run as run_module
+from effformer_dense.studies.resolution.evaluation import Contender
+from effformer_dense.studies.resolution.report import Scores
+from effformer_dense.studies.resolution.run import run
+from effformer_dense.studies.resolution.scenes import NUM_CLASSES
+from effformer_dense.studies.resolution.settings import QUICK
 
 TINY = replace(
     QUICK,
@@ -75,6 +79,18 @@ def test_scores_are_those_of_the_net_as_it_was_trained(contender: Contender, tmp
     predicted = torch.bincount(found.flatten(), minlength=NUM_CLASSES)
     assert (torch.tensor(counts[2]) - predicted).abs().sum() <= 0.005 * labels.numel()
     assert counts[1] == torch.bincount(labels.flatten(), minlength=NUM_CLASSES).tolist()
+
+
+def test_another_net_takes_the_place_of_one_that_has_not_learned_where(tmp_path: Path) -> None:
+    settings = replace(TINY, seeds=3, learned=0.5)
+    learned = {0: 0.9, 1: 0.1, 2: 0.8, 3: 0.2, 4: 0.7}
+    with mock.patch.object(run_module, 'train_net', lambda _, seed, __: learned[seed]), workers(1) as executor:
+        nets = dict(run_module._nets(settings, tmp_path, executor))
+    assert nets == learned
+    assert Scores(settings, tmp_path, nets).seeds == [0, 2, 4]
+    with mock.patch.object(run_module, 'train_net', lambda *_: 0.2), workers(1) as executor:
+        with pytest.raises(UserError, match='Of 9 nets most have not learned where'):
+            list(run_module._nets(settings, tmp_path, executor))
 
 
 def test_training_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from effformer_dense.errors import MissingPackageError
-from effformer_dense.studies import scenes
-from effformer_dense.studies.evaluation import held_out_scene
+from effformer_dense.studies.resolution import scenes
+from effformer_dense.studies.resolution.evaluation import held_out_scene
 
 
 @pytest.fixture(autouse=True)

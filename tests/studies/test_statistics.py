@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from effformer_dense.studies.scenes import FIRST_TARGET, NUM_CLASSES
-from effformer_dense.studies.statistics import Estimate, decide, estimate, miou, resampled_miou
+from effformer_dense.studies.estimates import Estimate, estimate
+from effformer_dense.studies.resolution.scenes import FIRST_TARGET, NUM_CLASSES
+from effformer_dense.studies.resolution.statistics import decide, miou, resampled_miou
 
 
 def _counts(seeds: int, pictures: int, correct: float) -> np.ndarray:

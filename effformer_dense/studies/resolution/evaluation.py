@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..deploy.fuse import fuse
-from ..files import write_text
-from ..segmentation.scores import PixelCounts
-from .resolution import ARMS, SCALES, Settings
+from ...deploy.fuse import fuse
+from ...files import write_text
+from ...segmentation.scores import PixelCounts
 from .scenes import BASE_PX, CELL_PX, NUM_CLASSES, Scene, make_scene
+from .settings import ARMS, BASE_SIZE, DEFAULT, SCALES, Settings
+from .statistics import miou
 from .training import build_net, fine_tune, logits, to_tensors, trained
 
 
@@ -59,9 +61,18 @@ def place_of(folder: Path, seed: int, contender: Contender, arm: str, size: tupl
     return folder / f'seed_{seed}' / f'{arm}_{size[0]}x{size[1]}_{contender.name}.json'
 
 
-def train_net(settings: Settings, seed: int, folder: Path) -> None:
-    """Train a net at 224 px, unless that was done."""
-    trained(settings, seed, folder / f'seed_{seed}')
+def train_net(settings: Settings, seed: int, folder: Path) -> float:
+    """Train a net at 224 px, unless that was done.
+
+    Returns:
+        mIoU of *where* at that size.
+    """
+    contender, arm = Contender(DEFAULT), ARMS[0]
+    place = place_of(folder, seed, contender, arm, BASE_SIZE)
+    if not place.exists():
+        score(settings, _trained_net(settings, folder, seed, contender), place, arm, BASE_SIZE)
+    counts = read_counts(folder, [seed], contender, arm, BASE_SIZE)
+    return float(miou(counts.sum(axis=(0, 1)), 'where'))
 
 
 def evaluate_untuned(settings: Settings, folder: Path, seed: int, contender: Contender) -> None:
@@ -119,7 +130,9 @@ def held_out_scene(index: int, arm: str, size: tuple[int, int]) -> Scene:
     return make_scene(0, 'test', index, size, CELL_PX * max(1.0, height / BASE_PX))
 
 
-def read_counts(folder: Path, seeds: int, contender: Contender, arm: str, size: tuple[int, int]) -> np.ndarray:
+def read_counts(
+    folder: Path, seeds: Sequence[int], contender: Contender, arm: str, size: tuple[int, int]
+) -> np.ndarray:
     """Shape (seeds, pictures, 3, classes)."""
-    places = [place_of(folder, seed, contender, arm, size) for seed in range(seeds)]
+    places = [place_of(folder, seed, contender, arm, size) for seed in seeds]
     return np.array([json.loads(place.read_text()) for place in places])

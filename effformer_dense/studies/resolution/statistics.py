@@ -7,30 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..estimates import Estimate
 from .scenes import FIRST_TARGET, NUM_CLASSES
 
 #: Classes of the two questions.
 TASKS = {'what': slice(1, FIRST_TARGET), 'where': slice(FIRST_TARGET, NUM_CLASSES)}
 _SEED = 0
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean, and the interval that holds it in 95 % of the resamples."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, resampled: np.ndarray) -> Estimate:
-        low, high = np.quantile(resampled, [0.025, 0.975])
-        return cls(float(value), float(low), float(high))
-
-    @property
-    def verdict(self) -> int:
-        """Of a difference: 1 above 0, -1 below, 0 neither."""
-        return int(self.low > 0) - int(self.high < 0)
 
 
 def miou(counts: np.ndarray, task: str) -> np.ndarray:
@@ -72,11 +54,6 @@ def resampled_miou(counts: np.ndarray, task: str, resamples: int) -> np.ndarray:
     return miou(sums, task)
 
 
-def estimate(values: np.ndarray) -> Estimate:
-    """Of what :func:`resampled_miou` gave, or a difference or mean of such arrays."""
-    return Estimate.of(values[0], values[1:])
-
-
 @dataclass(frozen=True)
 class Decision:
     """What the rule says.
@@ -102,7 +79,7 @@ def decide(
     of_mean: Mapping[str, Mapping[str, Estimate]],
     default: str,
 ) -> Decision:
-    """The rule of :mod:`.resolution`.
+    """The rule of :mod:`.settings`.
 
     Args:
         to_default: mode to arm to the difference to the default of today; without the default itself, and without what

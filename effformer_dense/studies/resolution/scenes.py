@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from ..errors import MissingPackageError
+from ...errors import MissingPackageError
 
 CELL_PX = 32
 #: Cells between a target and its marker.

@@ -16,10 +16,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from ..config.home import CONFIGS
-from ..files import write_atomically
-from .resolution import BASE_SIZE, Settings
+from ...config.home import CONFIGS
+from ...files import write_atomically
 from .scenes import NUM_CLASSES, Scene, make_scene
+from .settings import BASE_SIZE, Settings
 
 #: Standard deviation of new bias tables. Heads look at different distances from the first step on. From zero, a net of
 #: this size needs many times more steps to find a distance than a study on two cores has.
@@ -38,7 +38,7 @@ def build_net(
     """Semantic FPN on EfficientFormerV2 S0, with weights that were not trained."""
     from mmseg.registry import MODELS
 
-    from ..segmentation.segmentor import TiledEncoderDecoder  # noqa: F401  registers itself
+    from ...segmentation.segmentor import TiledEncoderDecoder  # noqa: F401  registers itself
 
     model = Config.fromfile(CONFIGS / '_base_' / 'semantic_fpn_small.py').model
     model.data_preprocessor = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,31 +13,37 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..backbones.relpos import TABLE_MODES, resize_table
-from ..files import write_atomically, write_text
+from ...backbones.relpos import TABLE_MODES, resize_table
+from ...files import write_atomically, write_text
+from ..estimates import Estimate, estimate
 from .evaluation import Contender, contenders, place_of, read_counts
-from .resolution import ARMS, BASE_SIZE, Settings
-from .statistics import TASKS, Estimate, decide, estimate, resampled_miou
+from .settings import ARMS, BASE_SIZE, DEFAULT, Settings
+from .statistics import TASKS, decide, miou, resampled_miou
 
 Size = tuple[int, int]
 _REFERENCES = ('matrix', 'bicubic')
-DEFAULT = 'bicubic'
 #: No defaults: one is for published weights, the other for studies.
 _NO_DEFAULTS = ('matrix', 'zero', DEFAULT)
 
 
 class Scores:
-    """Resampled scores, read once each."""
+    """Resampled scores, read once each.
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings, self.folder = settings, folder
+    Args:
+        settings, folder: of the study.
+        nets: *where* at 224 px of all that were trained, by seed.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, nets: Mapping[int, float]) -> None:
+        self.settings, self.folder, self.nets = settings, folder, nets
+        self.seeds = [seed for seed, where in nets.items() if where >= settings.learned]
         self._known: dict[tuple, np.ndarray] = {}
 
     def at(self, contender: Contender, arm: str, size: Size, task: str = 'where') -> np.ndarray:
         """Shape (resamples + 1,), all data first."""
         key = contender, arm, size, task
         if key not in self._known:
-            counts = read_counts(self.folder, self.settings.seeds, contender, arm, size)
+            counts = read_counts(self.folder, self.seeds, contender, arm, size)
             self._known[key] = resampled_miou(counts, task, self.settings.resamples)
         return self._known[key]
 
@@ -62,6 +68,7 @@ def write_report(scores: Scores) -> dict[str, Any]:
     settings, folder = scores.settings, scores.folder
     results = dict(
         settings=asdict(settings),
+        nets=dict(scores.nets),
         control=_control(scores),
         main=list(_main(scores)),
         arms=list(_arms(scores)),
@@ -71,20 +78,18 @@ def write_report(scores: Scores) -> dict[str, Any]:
     write_text(folder / 'results.json', json.dumps(results, indent=1))
     write_text(folder / 'tables.md', '\n'.join(_tables(results)))
     write_atomically(folder / 'accuracy.png', lambda path: _plot_accuracy(scores).savefig(path, dpi=110))
-    write_atomically(folder / 'tables.png', lambda path: _plot_tables(folder).savefig(path, dpi=110))
+    write_atomically(folder / 'tables.png', lambda path: _plot_tables(folder, scores.seeds[0]).savefig(path, dpi=110))
     return results
 
 
 def _control(scores: Scores) -> dict[str, Any]:
     """With the bias and without, where nets were trained: all seeds, and each."""
-    seeds = range(scores.settings.seeds)
     found: dict[str, Any] = {}
     for mode in (DEFAULT, 'zero'):
         for task in TASKS:
             found[f'{task} {mode}'] = asdict(estimate(scores.at(Contender(mode), 'canvas', BASE_SIZE, task)))
-            counts = read_counts(scores.folder, len(seeds), Contender(mode), 'canvas', BASE_SIZE)
-            each = [float(resampled_miou(counts[seed : seed + 1], task, 0)[0]) for seed in seeds]
-            found[f'{task} {mode}']['seeds'] = each
+            counts = read_counts(scores.folder, scores.seeds, Contender(mode), 'canvas', BASE_SIZE)
+            found[f'{task} {mode}']['seeds'] = miou(counts.sum(axis=1), task).tolist()
     return found
 
 
@@ -125,8 +130,8 @@ def tuned_contenders(scores: Scores) -> list[Contender]:
 
 
 def _was_tuned(scores: Scores, contender: Contender) -> bool:
-    seeds, size = range(scores.settings.seeds), scores.settings.tuned_size
-    return all(place_of(scores.folder, seed, contender, 'canvas', size).exists() for seed in seeds)
+    size = scores.settings.tuned_size
+    return all(place_of(scores.folder, seed, contender, 'canvas', size).exists() for seed in scores.seeds)
 
 
 def _tuned(scores: Scores) -> Iterable[dict[str, Any]]:
@@ -152,6 +157,8 @@ def _decision(scores: Scores) -> Any:
 
 def _tables(results: dict[str, Any]) -> Iterable[str]:
     """Markdown."""
+    said = ', '.join(f'{seed}: {where:.3f}' for seed, where in results['nets'].items())
+    yield from (f'*where* at 224 px of all nets that were trained, by seed: {said}', '')
     yield from ('## Control, 224 px', '', '| | mIoU | each seed |', '|---|---|---|')
     for name, found in results['control'].items():
         yield f'| {name} | {_show(found)} | {", ".join(f"{value:.3f}" for value in found["seeds"])} |'
@@ -214,9 +221,9 @@ def _plot_accuracy(scores: Scores) -> Figure:
     return figure
 
 
-def _plot_tables(folder: Path, grid: Size = (25, 42), heads: int = 4) -> Figure:
+def _plot_tables(folder: Path, seed: int, grid: Size = (25, 42), heads: int = 4) -> Figure:
     """Tables of the first net's last attention, and what each mode makes of them."""
-    weights = torch.load(folder / 'seed_0' / 'trained.pth', weights_only=True)
+    weights = torch.load(folder / f'seed_{seed}' / 'trained.pth', weights_only=True)
     table = weights[[name for name in weights if name.endswith('bias.table')][-1]][:heads]
     modes = [mode for mode in TABLE_MODES if mode != 'zero']
     figure = Figure(figsize=(2.6 * (1 + len(modes)), 1.7 * heads), layout='constrained')

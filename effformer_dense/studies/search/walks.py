@@ -1,0 +1,91 @@
+"""Walks in one supernet by tables of different picture sizes, to one latency at the second of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ...files import write_text
+from ...search.latency import Conditions, LatencyTable
+from ...search.measuring import Effort, measure_rows, measure_table
+from ...search.methods import JOINT
+from ...search.run import make_scorer
+from ...search.space import Space, State
+from ...search.walk import Walker, read_path, write_path
+from .searched import Note, Searched
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class TableWalk:
+    """Where a walk by a table came to.
+
+    Attributes:
+        size: (height, width) of the table.
+        state: the network.
+        table_ms: its latency where it counts, by the table of that size.
+        latency_ms: the same, measured in turns with that of the other walk's network.
+    """
+
+    size: tuple[int, int]
+    state: State
+    table_ms: float
+    latency_ms: float
+
+    @property
+    def name(self) -> str:
+        """Of the network, by the table that led to it."""
+        return f'by table {self.size[0]}x{self.size[1]}'
+
+
+def table_walks(settings: Settings, folder: Path, searched: Searched, note: Note) -> list[TableWalk]:
+    """Walks by the tables of both sizes, unless that was done."""
+    place = folder / 'walks.json'
+    if not place.exists():
+        tables = [_table(settings, folder, searched.space, size, note) for size in settings.table_sizes]
+        ends = _walk_by_each(settings, folder, searched, tables, note)
+        times = measure_rows([end.row for end in ends], tables[1].conditions, Effort(settings.rounds), note)
+        walks = [
+            TableWalk(size, end, tables[1].predict(end.row), latency_ms)
+            for size, end, latency_ms in zip(settings.table_sizes, ends, times, strict=True)
+        ]
+        write_text(place, json.dumps([{**asdict(walk), 'state': walk.state.to_dict()} for walk in walks], indent=1))
+    content = json.loads(place.read_text())
+    return [
+        TableWalk(tuple(entry['size']), State.from_dict(entry['state']), entry['table_ms'], entry['latency_ms'])
+        for entry in content
+    ]
+
+
+def _table(settings: Settings, folder: Path, space: Space, size: tuple[int, int], note: Note) -> LatencyTable:
+    place = folder / f'table_{size[0]}x{size[1]}.json'
+    if not place.exists():
+        conditions = Conditions(space.family, *size)
+        measure_table(space, conditions, Effort(settings.rounds), note).save(place)
+    return LatencyTable.load(place)
+
+
+def _walk_by_each(
+    settings: Settings, folder: Path, searched: Searched, tables: Sequence[LatencyTable], note: Note
+) -> list[State]:
+    """Ends of walks in one supernet by each table, to one target by the second."""
+    scorer = make_scorer(searched.job, searched.task, searched.space, note)
+    target = settings.latency_share * tables[1].predict(searched.space.largest.row)
+    ends = []
+    for table in tables:
+        walker = JOINT.walker(searched.space, table, scorer, searched.job.search, note)
+        size = table.conditions
+        path = folder / f'path_{size.height}x{size.width}.jsonl'
+        ends.append(_walk(walker, path, lambda state: tables[1].predict(state.row) <= target, note))
+    return ends
+
+
+def _walk(walker: Walker, path: Path, arrived: Callable[[State], bool], note: Note) -> State:
+    records = read_path(path) if path.exists() else [walker.start()]
+    while not arrived(records[-1].state):
+        records.append(walker.step(records[-1], len(records)))
+        write_path(path, records)
+        note(f'{path.stem}, {len(records) - 1}: {records[-1].action}')
+    return records[-1].state

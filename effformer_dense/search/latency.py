@@ -84,6 +84,7 @@ class Validation:
         spearman: rank correlation of foretold and measured times.
         mean_error, worst_error: of foretold times, as shares of the measured.
         spearman_of: the same correlation for other predictors, parameters and operations.
+        published: relative error of each published row that the space holds, foretold over measured less 1.
     """
 
     networks: int
@@ -91,13 +92,15 @@ class Validation:
     mean_error: float
     worst_error: float
     spearman_of: dict[str, float] = field(default_factory=dict)
+    published: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         others = ', '.join(f'of {name} {value:.3f}' for name, value in self.spearman_of.items())
+        rows = ', '.join(f'{name} {error:+.1%}' for name, error in self.published.items())
         return (
             f'{self.networks} networks outside the fit: Spearman {self.spearman:.3f} ({others}), '
             f'mean error {self.mean_error:.1%}, worst {self.worst_error:.1%}'
-        )
+        ) + (f'; published rows: {rows}' if rows else '')
 
 
 @dataclass(frozen=True)

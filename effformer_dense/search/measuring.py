@@ -7,7 +7,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -25,7 +25,7 @@ from ..benchmark.yardstick import Yardstick, synchronize
 from ..deploy import fuse
 from ..errors import UserError
 from ..rows import find_row
-from ..variants import V1, V2, Variant
+from ..variants import ALL_VARIANTS, V1, V2, Variant
 from .latency import MAX_MEAN_ERROR, MIN_SPEARMAN, Conditions, Entry, LatencyTable, Unit, validate
 from .networks import build_backbone
 from .space import Space
@@ -77,6 +77,7 @@ def measure_table(
     probes = probe_rows(space)
     # Probes are about as fast as each other: what parts make of whole networks shows in others.
     whole = [space.smallest.row, *(space.random(generator).row for _ in range(_FITTED + effort.networks))]
+    whole += published_rows(space) if effort.networks else []
     timed = []
     with _prepared(conditions):
         for number, row in enumerate([*probes, *whole], 1):
@@ -86,6 +87,7 @@ def measure_table(
     entries = _entries(timed[: len(probes)])
     raw = LatencyTable(conditions, entries, about=f'{date.today()}, {machine()}')
     fitted, checked = timed[: len(probes) + 1 + _FITTED], timed[len(probes) + 1 + _FITTED :]
+    checked, known = checked[: effort.networks], checked[effort.networks :]
     sums = [raw.predict(network.row) for network in fitted]
     scale, offset = _fit(sums, [network.typical_ms for network in fitted])
     table = replace(raw, scale=scale, offset_ms=offset)
@@ -104,7 +106,8 @@ def measure_table(
             f'The table foretells badly, and is not written. {found}; at least {MIN_SPEARMAN} and at most '
             f'{MAX_MEAN_ERROR:.0%} are asked for. Measure again on a quiet machine, with more --rounds.'
         )
-    return replace(table, validation=found)
+    errors = {network.row.key: table.predict(network.row) / network.typical_ms - 1 for network in known}
+    return replace(table, validation=replace(found, published=errors))
 
 
 def measure_rows(
@@ -134,6 +137,17 @@ def _prepared(conditions: Conditions) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def published_rows(space: Space) -> list[Variant]:
+    """Published networks of a space."""
+    found = []
+    for row in ALL_VARIANTS:
+        with suppress(UserError):
+            if row.family == space.family:
+                space.state_of(row)
+                found.append(row)
+    return found
 
 
 def probe_rows(space: Space) -> list[Variant]:

@@ -123,6 +123,13 @@ def test_a_measured_table_is_about_this_machine(family, monkeypatch) -> None:
     assert torch.get_num_threads() == threads  # the supernet, which is trained next, has all cores
 
 
+def test_published_rows_are_checked_where_the_space_holds_them() -> None:
+    assert [row.key for row in measuring.published_rows(DEFAULTS[V1])] == ['v1_l1', 'v1_l3', 'v1_l7']
+    assert len(measuring.published_rows(DEFAULTS[V2])) == 4 and measuring.published_rows(small(V2)) == []
+    found = replace(validate([1, 2], [1, 2], {}), published={'v2_s0': -0.031})
+    assert str(found).endswith('worst 0.0%; published rows: v2_s0 -3.1%')
+
+
 @pytest.mark.slow
 def test_a_busy_machine_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(measuring, 'cores_of_others', lambda *_: 1.0)

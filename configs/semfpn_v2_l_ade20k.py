@@ -28,7 +28,7 @@ model = dict(
         # testing. The published code learns them anew, from zero, on a grid of 16.
         bias_grid=7,
         # A distance in cells keeps the bias that it was learned with. Things keep about their size in pixels, and the
-        # grid of cells grows: there 'clamp' keeps what a net has learned and 'bicubic' loses it (docs/resolution.md).
+        # grid of cells grows: there 'clamp' keeps what a net has learned and stretching loses it (docs/resolution.md).
         bias_resize='clamp',
         # And features do not grow with the number of cells. At 224 px it is what the weights were trained with.
         talking_bias='mean',

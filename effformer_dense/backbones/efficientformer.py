@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..variants import STRIDES
 from .base import DenseBackbone
 from .layers import Stem
+from .offset_maps import DEFAULT_MODE
 from .options import AttentionOptions
 
 #: Cells that ``bias_grid`` counts, in px.
@@ -23,7 +24,7 @@ class EfficientFormer(DenseBackbone):
     Args:
         bias_grid: side, in 1/32 cells, of the grid of the learnable bias tables: 7 = 224 px, 25 = 800 px.
             Tables of loaded weights are resized to it.
-        bias_resize: how tables reach the grid of the image: one of ``offset_maps.MODES`` (``'bicubic'``,
+        bias_resize: how tables reach the grid of the image: one of ``offset_maps.MODES`` (``'geometric'``,
             ``'clamp'``, ...), or ``'matrix'`` for the published COCO and ADE20K weights (:mod:`.relpos`).
         attention_chunk: queries whose attention is computed at once; None: chosen from the sizes
             (:func:`.chunked.queries_for`). Changes time and memory, not results.
@@ -44,7 +45,7 @@ class EfficientFormer(DenseBackbone):
         arch: str | Mapping[str, Any],
         out_indices: Sequence[int] = (0, 1, 2, 3),
         bias_grid: int = 7,
-        bias_resize: str = 'bicubic',
+        bias_resize: str = DEFAULT_MODE,
         drop_path_rate: float | None = None,
         frozen_stages: int = -1,
         norm_eval: bool = False,

@@ -118,6 +118,8 @@ def nothing(distance: Tensor) -> Tensor:
     return torch.zeros_like(distance)
 
 
+#: What the rule of decision of the study named (docs/resolution.md).
+DEFAULT_MODE = 'geometric'
 #: A contender is a row. ``'zero'`` is for studies.
 MODES: dict[str, tuple[OffsetMap, Interpolation]] = {
     'bicubic': (stretch, cubic),

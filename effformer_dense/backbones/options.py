@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import UserError, choice_error
+from .offset_maps import DEFAULT_MODE
 from .relpos import RESIZE_MODES
 
 ATTENTION_SCALES = (None, 'log_tokens')
@@ -28,7 +29,7 @@ class AttentionOptions:
     """
 
     bias_grid: int = 7
-    bias_resize: str = 'bicubic'
+    bias_resize: str = DEFAULT_MODE
     chunk: int | None = None
     attention_scale: str | None = None
     talking_bias: str = 'sum'

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import choice_error
-from .offset_maps import MODES, interpolation_matrix
+from .offset_maps import DEFAULT_MODE, MODES, interpolation_matrix
+from .tracing import has_values
 
 TABLE_MODES = tuple(MODES)
 RESIZE_MODES = (*TABLE_MODES, 'matrix')
@@ -38,7 +40,7 @@ def offset_index(height: int, width: int, stride: int = 1, device: torch.device 
     return index.flatten(2, 3).flatten(0, 1)
 
 
-def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') -> Tensor:
+def resize_table(table: Tensor, size: tuple[int, int], mode: str = DEFAULT_MODE) -> Tensor:
     """Interpolate a table of absolute offsets to another grid.
 
     Height and width are resized independently. Offset 0 stays offset 0. Equal sizes return ``table`` itself.
@@ -60,7 +62,7 @@ def resize_table(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') ->
     return resize_signed(table, size, mode)[:, size[0] - 1 :, size[1] - 1 :]
 
 
-def resize_signed(table: Tensor, size: tuple[int, int], mode: str = 'bicubic') -> Tensor:
+def resize_signed(table: Tensor, size: tuple[int, int], mode: str = DEFAULT_MODE) -> Tensor:
     """``signed_offsets(resize_table(table, size, mode))`` as two products: mirrored weights give mirrored values.
 
     The only place where tables are resized. Small matrix products are deterministic, differentiable and exportable
@@ -228,7 +230,7 @@ class BiasValues:
         return expand_queries(self.values, self.size, self.stride, slice(0, height), slice(0, width))
 
 
-def bias_values(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> BiasValues:
+def bias_values(table: Tensor, size: tuple[int, int], mode: str = DEFAULT_MODE, stride: int = 1) -> BiasValues:
     """What the bias of a grid of ``size`` is computed from, given a table of another grid.
 
     Args:
@@ -245,7 +247,7 @@ def bias_values(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', str
     return BiasValues(resize_signed(table, size, mode), size, stride)
 
 
-def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = 'bicubic', stride: int = 1) -> Tensor:
+def relative_position_bias(table: Tensor, size: tuple[int, int], mode: str = DEFAULT_MODE, stride: int = 1) -> Tensor:
     """Bias of every (query, key) pair: shape (heads, ceil(h / stride) * ceil(w / stride), h * w).
 
     Arguments and errors are those of :func:`bias_values`.
@@ -274,5 +276,15 @@ def absolute_offsets(length: int, stride: int, device: torch.device | None) -> T
 
 def _signed_weights(source: int, target: int, mode: str, like: Tensor) -> Tensor:
     """Weights of a table's ``source`` samples for the offsets -(target - 1) to target - 1: (2 target - 1, source)."""
+    if has_values(like):
+        return _kept_weights(source, target, mode, like.dtype, like.device)
     weights = interpolation_matrix(source, target, mode, like)
     return torch.cat([weights.flip(0), weights[1:]])
+
+
+@lru_cache(maxsize=256)
+def _kept_weights(source: int, target: int, mode: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Those of sides that come again: some modes take a hundred small operations, in every block."""
+    with torch.inference_mode(False), torch.no_grad():
+        weights = interpolation_matrix(source, target, mode, torch.empty(0, dtype=dtype, device=device))
+        return torch.cat([weights.flip(0), weights[1:]])

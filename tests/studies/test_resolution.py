@@ -81,6 +81,19 @@ def test_scores_are_those_of_the_net_as_it_was_trained(contender: Contender, tmp
     assert counts[1] == torch.bincount(labels.flatten(), minlength=NUM_CLASSES).tolist()
 
 
+def test_fine_tuning_leaves_statistics_of_norms_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = training.build_net(TINY)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    draw = lambda step: (torch.randn(1, 3, 64, 64), torch.ones(1, 64, 64).long())  # noqa: E731
+    training.fit(net, 1, 1e-3, draw, frozen_norms=True)
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any('running' in name or 'num_batches' in name for name in changed)
+    assert any(name.endswith('bias.table') for name in changed)
+    training.fit(net, 1, 1e-3, draw)
+    assert not torch.equal(net.state_dict()['backbone.stem.conv1.norm.running_mean'], torch.zeros(16))
+
+
 def test_another_net_takes_the_place_of_one_that_has_not_learned_where(tmp_path: Path) -> None:
     settings = replace(TINY, seeds=3, learned=0.5)
     learned = {0: 0.9, 1: 0.1, 2: 0.8, 3: 0.2, 4: 0.7}

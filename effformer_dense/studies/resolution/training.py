@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...config.home import CONFIGS
 from ...files import write_atomically
@@ -84,7 +85,10 @@ def trained(settings: Settings, seed: int, folder: Path) -> dict[str, Tensor]:
 
 
 def fine_tune(settings: Settings, seed: int, net: nn.Module, after: Callable[[int], None]) -> None:
-    """Train on at a tenth of the rate, on one canvas a step.
+    """Train on at a tenth of the rate, on one canvas a step, with batch norms that keep their statistics.
+
+    Statistics of single pictures would hide from training what evaluation suffers from: each picture's own offset of
+    the features, which grows with the number of tokens.
 
     Args:
         settings, seed: of the study and the net.
@@ -98,7 +102,7 @@ def fine_tune(settings: Settings, seed: int, net: nn.Module, after: Callable[[in
         if step in settings.tuned_steps:
             after(step)
 
-    fit(net, steps, settings.learning_rate / 10, scenes, after=reached)
+    fit(net, steps, settings.learning_rate / 10, scenes, after=reached, frozen_norms=True)
 
 
 def _batch(seed: int, split: str, size: tuple[int, int], number: int, step: int) -> tuple[Tensor, Tensor]:
@@ -112,6 +116,7 @@ def fit(
     scenes: Callable[[int], tuple[Tensor, Tensor]],
     saved: Path | None = None,
     after: Callable[[int], object] = lambda step: None,
+    frozen_norms: bool = False,
 ) -> None:
     """AdamW over ``scenes(step)``, the rate up and then down along a cosine.
 
@@ -122,7 +127,9 @@ def fit(
         scenes: images and labels of a step.
         saved: where the state is kept every now and then, and found again.
         after: called with the number of steps done.
+        frozen_norms: batch norms take their statistics from what they have seen before.
     """
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)] if frozen_norms else []
     own = {id(table) for table in tables(net)}
     rest = [parameter for parameter in net.parameters() if id(parameter) not in own]
     groups: list[dict[str, Any]] = [dict(params=rest), dict(params=tables(net), lr=rate * TABLE_RATE, weight_decay=0.0)]
@@ -137,6 +144,8 @@ def fit(
     weight[0] = _GROUND_WEIGHT
     for step in range(first, steps):
         net.train()
+        for norm in norms:
+            norm.eval()
         images, labels = scenes(step)
         loss = F.cross_entropy(logits(net, images), labels, weight)
         optimizer.zero_grad()

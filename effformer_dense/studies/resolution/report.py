@@ -205,19 +205,23 @@ def _show(found: dict[str, Any]) -> str:
 
 
 def _plot_accuracy(scores: Scores) -> Figure:
-    """*where* against size, per arm and contender."""
+    """*where* against size, per arm and mode: lines with ``talking_bias='sum'``, dashes with ``'mean'``."""
     figure = Figure(figsize=(12, 5), layout='constrained')
     FigureCanvasAgg(figure)
     for axes, arm in zip(figure.subplots(1, len(ARMS), sharey=True), ARMS, strict=True):
         labels = [f'{height} x {width}' for height, width in scores.settings.sizes]
-        for mode in scores.settings.modes:
-            found = [estimate(scores.at(Contender(mode), arm, size)) for size in scores.settings.sizes]
-            (line,) = axes.plot(labels, [one.mean for one in found], marker='o', label=mode)
-            lows, highs = [one.low for one in found], [one.high for one in found]
-            axes.fill_between(labels, lows, highs, alpha=0.12, color=line.get_color())
+        for number, mode in enumerate(scores.settings.modes):
+            for talking, style in (('sum', '-'), ('mean', '--')):
+                contender, colour = Contender(mode, talking=talking), f'C{number}'
+                found = [estimate(scores.at(contender, arm, size)) for size in scores.settings.sizes]
+                means, lows, highs = zip(*((one.mean, one.low, one.high) for one in found), strict=True)
+                label = mode if talking == 'sum' else f'{mode}, mean'
+                axes.plot(labels, means, style, marker='o', markersize=4, label=label, color=colour)
+                axes.fill_between(labels, lows, highs, alpha=0.08, color=colour)
         axes.set(title=arm, xlabel='height x width, px', ylim=(0, 1))
+        axes.tick_params(axis='x', labelsize=8)
     figure.axes[0].set_ylabel('mIoU of where')
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc='outside right upper', fontsize=8)
     return figure
 
 

@@ -77,7 +77,7 @@ from ...backbones.relpos import RESIZE_MODES
 BASE_SIZE = (224, 224)
 ARMS = ('canvas', 'spread')
 SCALES = (None, 'log_tokens')
-#: ``bias_resize`` of today.
+#: ``bias_resize`` when the study was made; what contenders are compared with.
 DEFAULT = 'bicubic'
 
 

@@ -85,6 +85,11 @@ class Case:
         return self.mode if self.precision == 'fp32' else f'{self.mode} {self.precision}'
 
     @property
+    def name(self) -> str:
+        """Model and contender, for messages."""
+        return f'{self.label} {self.contender}'
+
+    @property
     def conditions(self) -> str:
         """What the contenders of a group have in common, for a table."""
         extras = (('train', self.train), ('cp', self.with_cp), ('system allocator', not self.keep_memory))
@@ -132,6 +137,18 @@ def make_groups(
             raise UserError(_misfit(group[0]))
         groups.append(fitting)
     return groups
+
+
+def reference_index(group: Sequence[Case], reference: str | None) -> int:
+    """Place of what the others of a group are compared with: the first one, where none is named or it is not there."""
+    names = [case.contender for case in group]
+    return names.index(reference) if reference in names else 0
+
+
+def pairs(group: Sequence[Case], reference: str | None) -> list[list[Case]]:
+    """The reference with each other contender of a group; a group of one is as it was."""
+    against = group[reference_index(group, reference)]
+    return [[against, case] for case in group if case is not against] or [[against]]
 
 
 def _check(

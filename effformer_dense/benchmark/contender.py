@@ -60,6 +60,18 @@ class Turn:
     parts_ms: dict[str, float] = field(default_factory=dict)
 
 
+class TooLargeError(UserError):
+    """A contender takes more memory than there is.
+
+    Attributes:
+        name: of the contender.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f'{name} takes more memory than there is: {reason}. Choose smaller --sizes.')
+        self.name = name
+
+
 class Worker:
     """A process that answers one question again and again: :meth:`ask`. Its start is over when the first answer is in.
 
@@ -92,17 +104,14 @@ class Worker:
         try:
             answer = self._connection.recv()
         except EOFError as error:
-            raise self._too_large('its process was ended') from error
+            raise TooLargeError(self._name, 'its process was ended') from error
         if isinstance(answer, MemoryError) or (
             isinstance(answer, RuntimeError) and _SPEAKS_OF_MEMORY.search(str(answer))
         ):
-            raise self._too_large(str(answer).splitlines()[0]) from answer
+            raise TooLargeError(self._name, str(answer).splitlines()[0]) from answer
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def _too_large(self, reason: str) -> UserError:
-        return UserError(f'{self._name} takes more memory than there is: {reason}. Choose smaller --sizes.')
 
     def __enter__(self) -> Worker:
         return self

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -19,15 +19,22 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from ..errors import UserError
 from ..files import make_output_dir, write_atomically, write_text
 from ..version import __version__
-from .cases import Case
+from .cases import Case, pairs
+from .contender import TooLargeError
 from .others import DISTURBED_CORES
 from .rounds import Measurement, Spread, measure_group
 
 
 def run(
-    groups: Sequence[Sequence[Case]], rounds: int, reference: str | None, out_dir: Path, command: str = ''
+    groups: Sequence[Sequence[Case]],
+    rounds: int,
+    reference: str | None,
+    out_dir: Path,
+    command: str = '',
+    in_pairs: bool = False,
 ) -> list[Measurement]:
     """Measure all groups; show progress and a table, write ``benchmark.json``, ``.md`` and ``.png``.
 
@@ -37,6 +44,8 @@ def run(
         reference: contender that the others are compared with.
         out_dir: for the files.
         command: written into them.
+        in_pairs: let each contender take turns with the reference alone. It takes longer, and less memory; a contender
+            that takes more than there is is named below the table, and left out.
 
     Raises:
         UserError: ``out_dir`` cannot be written, or a case takes more memory than there is.
@@ -44,20 +53,47 @@ def run(
     make_output_dir(out_dir)
     console = Console(width=None if os.isatty(1) else 160)
     done: list[Measurement] = []
+    left_out: list[str] = []
     with Progress(console=console, transient=True) as progress, TemporaryDirectory() as files:
         task = progress.add_task('Benchmark', total=len(groups))
         for group in groups:
             cases = [replace(case, files=Path(files)) for case in group]
-            done += measure_group(cases, rounds, reference, lambda text: progress.update(task, description=text))
-            _write(done, out_dir, command)  # what is measured is kept, should a later group fail
+            found, missing = _measure(
+                cases, rounds, reference, in_pairs, lambda text: progress.update(task, description=text)
+            )
+            done, left_out = [*done, *found], [*left_out, *missing]
+            _write(done, left_out, out_dir, command)  # what is measured is kept, should a later group fail
             progress.advance(task)
     console.print(_table(done))
     for measurement in done:
         if measurement.parts_ms:
             console.print(_parts(measurement))
-    for warning in _warnings(done):
+    for warning in (*left_out, *_warnings(done)):
         console.print(f'[yellow]{warning}')
     return done
+
+
+def _measure(
+    cases: Sequence[Case], rounds: int, reference: str | None, in_pairs: bool, note: Callable[[str], None]
+) -> tuple[list[Measurement], list[str]]:
+    """Measure a group, and say what is left out. Of pairs, the reference's own figures are those of the first one."""
+    if not in_pairs:
+        try:
+            return measure_group(cases, rounds, reference, note), []
+        except TooLargeError as error:
+            raise UserError(f'{error} With --pairs, each contender takes turns with the reference alone.') from error
+    found: list[Measurement] = []
+    left_out = []
+    for pair in pairs(cases, reference):
+        try:
+            measured = measure_group(pair, rounds, None, note)
+        except TooLargeError as error:
+            if error.name == pair[0].name:
+                raise
+            left_out.append(f'{error.name} {pair[1].conditions}: takes more memory than there is.')
+        else:
+            found += measured[1:] if found else measured
+    return found or measure_group([pair[0]], rounds, None, note), left_out
 
 
 #: Heads of a table's columns, and what stands in them.
@@ -121,11 +157,11 @@ def _group(m: Measurement) -> tuple[str, str]:
     return m.case.label, m.case.conditions
 
 
-def _markdown(measurements: Sequence[Measurement], command: str) -> str:
+def _markdown(measurements: Sequence[Measurement], left_out: Sequence[str], command: str) -> str:
     rows = [_columns(measurements), *map(_cells, measurements)]
     lines = [f'| {" | ".join(row)} |' for row in rows]
     lines.insert(1, '|' + '---|' * len(rows[0]))
-    head = [f'{date.today()}, {machine()}', *([f'`{command}`'] if command else []), *_warnings(measurements)]
+    head = [f'{date.today()}, {machine()}', *([f'`{command}`'] if command else []), *left_out, *_warnings(measurements)]
     return '\n\n'.join([*head, '\n'.join(lines)]) + '\n'
 
 
@@ -163,11 +199,11 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _write(measurements: Sequence[Measurement], out_dir: Path, command: str) -> None:
+def _write(measurements: Sequence[Measurement], left_out: Sequence[str], out_dir: Path, command: str) -> None:
     rows = [{**asdict(m), 'contender': m.case.contender, 'median_ms': m.median_ms} for m in measurements]
-    content = {'machine': machine(), 'date': str(date.today()), 'command': command, 'rows': rows}
+    content = {'machine': machine(), 'date': str(date.today()), 'command': command, 'left_out': left_out, 'rows': rows}
     write_text(out_dir / 'benchmark.json', json.dumps(content, indent=1, default=str))
-    write_text(out_dir / 'benchmark.md', _markdown(measurements, command))
+    write_text(out_dir / 'benchmark.md', _markdown(measurements, left_out, command))
     write_atomically(out_dir / 'benchmark.png', lambda scratch: _plot(measurements, scratch))
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .cases import Case
+from .cases import Case, reference_index
 from .contender import Ready, Turn, Worker, contend, keep_pace, tell_work
 from .others import Clock, cores_of_others
 from .yardstick import Pace, Work
@@ -93,20 +93,19 @@ def measure_group(
         note: told what is going on.
 
     Raises:
-        UserError: a case takes more memory than there is.
+        TooLargeError: a case takes more memory than there is.
     """
     records = _take_turns(cases, rounds, note)
-    names = [case.contender for case in cases]
-    against = names.index(reference) if reference in names else 0
-    return [_summarise(index, cases[index], records, against, names[against]) for index in range(len(cases))]
+    against = reference_index(cases, reference)
+    return [_summarise(index, cases[index], records, against, cases[against].contender) for index in range(len(cases))]
 
 
 def _take_turns(cases: Sequence[Case], rounds: int, note: Callable[[str], None]) -> Records:
     with ExitStack() as stack:
         contenders, yardsticks, work = [], {}, {}
         for case in cases:
-            note(f'{case.label} {case.contender} {case.conditions}: is built')
-            contenders.append(stack.enter_context(Worker(contend, case, f'{case.label} {case.contender}')))
+            note(f'{case.name} {case.conditions}: is built')
+            contenders.append(stack.enter_context(Worker(contend, case, case.name)))
             if case.precision not in yardsticks:
                 yardsticks[case.precision] = stack.enter_context(Worker(keep_pace, case, 'The yardstick'))
                 work[case.model, case.precision] = yardsticks[case.precision].first

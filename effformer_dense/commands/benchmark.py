@@ -34,6 +34,7 @@ def benchmark(
     ),
     modes: tuple[Mode, ...] = ('eager', 'fused'),
     reference: str | None = None,
+    pairs: bool = False,
     system_allocator: bool = False,
     out_dir: Path = Path('work_dirs/benchmark'),
 ) -> None:
@@ -55,6 +56,7 @@ def benchmark(
         sizes: px
         modes: PyTorch's; files for any size or for this one, of backbones; and others' code for the same networks
         reference: contender that the others are compared with, such as fused or 'fused bf16'; the first if not given
+        pairs: let each contender take turns with the reference alone: longer, in less memory
         system_allocator: hand freed memory back to the system as programs do by default; the commands keep it
         out_dir: where benchmark.json, .md and .png go
     """
@@ -68,5 +70,5 @@ def benchmark(
     names = list(dict.fromkeys(case.contender for group in groups for case in group))
     if reference is not None and reference not in names:
         raise choice_error('--reference', reference, names)
-    run(groups, measuring.rounds, reference, out_dir, typed('benchmark'))
+    run(groups, measuring.rounds, reference, out_dir, typed('benchmark'), pairs)
     print(f'Results: {out_dir / "benchmark.md"}, and .json and .png beside it')

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
 from ..backbones.timm_features import TimmFeatures
 from ..errors import UserError, choice_error
+from .frozen import FrozenTeacher
 
 Backbone = DenseBackbone | TimmFeatures
 
@@ -28,7 +28,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @MODELS.register_module()
-class FeatureDistiller(BaseModel):
+class FeatureDistiller(FrozenTeacher):
     """A backbone beside a frozen teacher, whose maps of the same strides it learns to foretell by a 1 x 1 convolution.
 
     The teacher's maps are normed per channel over the batch: its largest channels would outweigh the others. Maps that
@@ -54,8 +54,8 @@ class FeatureDistiller(BaseModel):
         if loss not in LOSSES:
             raise choice_error('distill.loss', loss, LOSSES)
         self.loss = loss
-        self.backbone, self.teacher = _build(backbone, 'student'), _build(teacher, 'teacher')
-        self.teacher.requires_grad_(False)
+        self.backbone = _build(backbone, 'student')
+        self._hold(_build(teacher, 'teacher'))
         self.pairs = _pairs(self.backbone, self.teacher)
         widths = [(self.backbone.out_channels[own], self.teacher.out_channels[other]) for own, other in self.pairs]
         self.projectors = nn.ModuleList(nn.Conv2d(own, other, kernel_size=1) for own, other in widths)
@@ -63,8 +63,6 @@ class FeatureDistiller(BaseModel):
         factor, shift = _to_teachers_range(self.data_preprocessor, self.teacher)
         self.register_buffer('factor', factor, persistent=False)
         self.register_buffer('shift', shift, persistent=False)
-        self._register_state_dict_hook(_without_teacher)
-        self.register_load_state_dict_pre_hook(_with_teacher)
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """Images (B, 3, H, W), as the preprocessor gives them, to a loss per learned map, or to the student's maps."""
@@ -81,12 +79,6 @@ class FeatureDistiller(BaseModel):
             name = f'loss_stride_{self.backbone.out_strides[own]}'
             losses[name] = LOSSES[self.loss](foretold, target) / len(self.pairs)
         return losses
-
-    def train(self, mode: bool = True) -> FeatureDistiller:
-        """Set training mode; the teacher stays in evaluation mode."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
 
 
 def _build(config: dict, who: str) -> Backbone:
@@ -129,14 +121,3 @@ def _to_teachers_range(preprocessor: nn.Module, teacher: Backbone) -> tuple[Tens
         255 * torch.tensor(asked[name]) if name in asked else own for name, own in (('mean', mean), ('std', std))
     )
     return (std / wanted_std)[:, None, None], ((mean - wanted_mean) / wanted_std)[:, None, None]
-
-
-def _without_teacher(module: nn.Module, state: dict[str, Tensor], prefix: str, _metadata: object) -> None:
-    for key in [key for key in state if key.startswith(f'{prefix}teacher.')]:
-        del state[key]
-
-
-def _with_teacher(module: FeatureDistiller, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """The teacher keeps its weights, whatever is loaded."""
-    for key, value in module.teacher.state_dict().items():
-        state.setdefault(f'{prefix}teacher.{key}', value)

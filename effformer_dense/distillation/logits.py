@@ -7,19 +7,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..errors import UserError
+from .frozen import FrozenTeacher
 
 #: Attributes of preprocessors in which student and teacher have to agree, by their names in configs.
 _RANGE = {'mean': 'mean', 'std': 'std', '_channel_conversion': 'bgr_to_rgb'}
 
 
 @MODELS.register_module()
-class LogitDistiller(BaseModel):
+class LogitDistiller(FrozenTeacher):
     """A segmentor beside a frozen teacher, whose probabilities of classes it learns, position by position.
 
     Predicting, and what is in checkpoints, is the student's: they are those of its config without ``distill``.
@@ -40,12 +40,13 @@ class LogitDistiller(BaseModel):
             raise UserError(f'distill.temperature must be above 0; got {temperature!r}.')
         built = MODELS.build(student)
         super().__init__(built.data_preprocessor)
-        self.student, self.teacher, self.temperature = built, MODELS.build(teacher), temperature
-        _check_alike(self.student, self.teacher)
-        load_weights(self.teacher, find_checkpoint(Path(checkpoint)))
-        self.teacher.requires_grad_(False)
-        self._register_state_dict_hook(_only_student)
-        self.register_load_state_dict_pre_hook(_place_student)
+        self.student, self.temperature = built, temperature
+        frozen = MODELS.build(teacher)
+        _check_alike(self.student, frozen)
+        load_weights(frozen, find_checkpoint(Path(checkpoint)))
+        self._register_state_dict_hook(_student_as_own)
+        self.register_load_state_dict_pre_hook(_own_as_student)
+        self._hold(frozen)
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """Images (B, 3, H, W), as the preprocessor gives them, to a loss per head, or to what the student does."""
@@ -59,12 +60,6 @@ class LogitDistiller(BaseModel):
     def init_weights(self) -> None:
         """Initialise the student; the teacher has its weights."""
         self.student.init_weights()
-
-    def train(self, mode: bool = True) -> LogitDistiller:
-        """Set training mode; the teacher stays in evaluation mode."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
 
     def _loss(self, head: nn.Module, maps: Any, taught: Tensor) -> Tensor:
         logits = head(maps).float() / self.temperature
@@ -102,16 +97,11 @@ def _check_alike(student: Any, teacher: Any) -> None:
             )
 
 
-def _only_student(_module: nn.Module, state: dict[str, Tensor], prefix: str, _metadata: object) -> None:
-    for key in list(state):
-        if key.startswith(f'{prefix}teacher.'):
-            del state[key]
-        elif key.startswith(f'{prefix}student.'):
-            state[prefix + key.removeprefix(f'{prefix}student.')] = state.pop(key)
+def _student_as_own(_module: nn.Module, state: dict[str, Tensor], prefix: str, _metadata: object) -> None:
+    for key in [key for key in state if key.startswith(f'{prefix}student.')]:
+        state[prefix + key.removeprefix(f'{prefix}student.')] = state.pop(key)
 
 
-def _place_student(module: LogitDistiller, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+def _own_as_student(_module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     for key in [key for key in state if key.startswith(prefix)]:
         state[f'{prefix}student.{key.removeprefix(prefix)}'] = state.pop(key)
-    for key, value in module.teacher.state_dict().items():
-        state[f'{prefix}teacher.{key}'] = value

@@ -104,10 +104,13 @@ def _config_text(base: str, task_model: Any, record: Record, weights: Path) -> s
 
 
 def _literal(value: Any, indent: int = 0) -> str:
-    """A dict as it is written in configs."""
+    """A dict, or a list of them, as it is written in configs."""
+    space = ' ' * (indent + 4)
+    if isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        lines = ''.join(f'{space}{_literal(part, indent + 4)},\n' for part in value)
+        return f'[\n{lines}{" " * indent}]'
     if not isinstance(value, Mapping):
         return repr(value)
-    space = ' ' * (indent + 4)
     lines = ''.join(f'{space}{key}={_literal(part, indent + 4)},\n' for key, part in value.items())
     return f'dict(\n{lines}{" " * indent})'
 

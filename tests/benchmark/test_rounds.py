@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from effformer_dense.benchmark import rounds
 from effformer_dense.benchmark.cases import Case, make_groups
-from effformer_dense.benchmark.contender import Ready, Turn, Worker, contend
+from effformer_dense.benchmark.contender import Ready, TooLargeError, Turn, Worker, contend
 from effformer_dense.benchmark.report import run
 from effformer_dense.benchmark.rounds import Spread, measure_group, spread
 from effformer_dense.benchmark.yardstick import Pace, Work
@@ -57,6 +58,53 @@ def test_ratios_are_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fused.images_per_s == pytest.approx(2 / 5)
     assert (fused.parameters, fused.peak_mib, fused.parts_ms) == (7, 1.0, {'backbone': 1.0})
     assert measure_group(cases, 3, 'eager')[0].ratio.median == 0.5
+
+
+class _Small:
+    """A worker on a machine without the memory for two contenders besides the reference, or for ``huge`` at all."""
+
+    held: ClassVar[list[str]] = []
+
+    def __init__(self, target: Callable, case: Case, name: str) -> None:
+        self.name = name
+        self.first = Ready(7, 1.0) if target is contend else Work(1e9, 2e9)
+        if target is contend:
+            if case.mode == 'timm' or len(self.held) == 2:
+                raise TooLargeError(name, 'its process was ended')
+            self.held.append(name)
+
+    def ask(self) -> object:
+        slow = {'fused': 1.0, 'eager': 2.0, 'onnx': 3.0}
+        return (Pace(1e9, 1e9), 0.0) if self.name == 'The yardstick' else Turn(slow[self.name.split()[1]], 0.0)
+
+    def __enter__(self) -> _Small:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.name in self.held:
+            self.held.remove(self.name)
+
+
+def test_pairs_measure_what_does_not_fit_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(rounds, 'Worker', _Small)
+    group = [Case('v2_s0', 64, 64, mode=mode) for mode in ('eager', 'fused', 'timm', 'onnx')]
+    _Small.held.clear()
+    with pytest.raises(UserError, match=r'takes more memory than there is.*With --pairs, each'):
+        run([group], 2, 'fused', tmp_path)
+    _Small.held.clear()
+    found = run([group], 2, 'fused', tmp_path, in_pairs=True)
+    assert [(m.case.mode, m.ratio.median, m.reference) for m in found] == [
+        ('fused', 1.0, 'fused'), ('eager', 2.0, 'fused'), ('onnx', 3.0, 'fused'),
+    ]  # fmt: skip
+    left_out = 'v2_s0 timm 1x64x64, 1 thread: takes more memory than there is.'
+    assert json.loads((tmp_path / 'benchmark.json').read_text())['left_out'] == [left_out]
+    assert left_out in capsys.readouterr().out and left_out in (tmp_path / 'benchmark.md').read_text()
+    alone = run([[group[1], group[2]]], 2, None, tmp_path, in_pairs=True)
+    assert [m.case.mode for m in alone] == ['fused']
+    with pytest.raises(UserError, match='timm takes more memory'):
+        run([group], 2, 'timm', tmp_path, in_pairs=True)
 
 
 def test_spread_is_median_and_quartiles() -> None:

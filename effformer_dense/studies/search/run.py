@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...files import write_text
 from ...search.measuring import Effort, measure_rows
 from ...search.space import State
 from ..folder import working_on
 from ..jobs import silence_init, wait_for, workers
+from .kept import kept
 from .report import Scores, write_report
 from .rivals import Measure, Rival, find_rivals
 from .searched import Note, Searched, searched_for
@@ -54,17 +52,13 @@ def run(settings: Settings, folder: Path, jobs: int = 1, note: Note = print) -> 
 
 
 def _rivals(settings: Settings, folder: Path, searched: Searched, note: Note) -> list[Rival]:
-    place = folder / 'rivals.json'
-    if not place.exists():
-        measure: Measure = partial(
-            measure_rows, conditions=searched.table.conditions, effort=Effort(settings.rounds), note=note
-        )
-        found = searched.records[-1].state
-        count, tolerance = settings.random_networks, settings.tolerance
-        rivals = find_rivals(searched.space, searched.table, found, count, tolerance, measure)
-        write_text(place, json.dumps([{**asdict(one), 'state': one.state.to_dict()} for one in rivals], indent=1))
-    content = json.loads(place.read_text())
-    return [Rival(**{**entry, 'state': State.from_dict(entry['state'])}) for entry in content]
+    measure: Measure = partial(
+        measure_rows, conditions=searched.table.conditions, effort=Effort(settings.rounds), note=note
+    )
+    found = searched.records[-1].state
+    count, tolerance = settings.random_networks, settings.tolerance
+    find = partial(find_rivals, searched.space, searched.table, found, count, tolerance, measure)
+    return kept(folder / 'rivals.json', Rival, find)
 
 
 def _trainings(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ...files import write_text
 from ...search.latency import Conditions, LatencyTable
 from ...search.measuring import Effort, measure_rows, measure_table
 from ...search.methods import JOINT
 from ...search.run import make_scorer
 from ...search.space import Space, State
 from ...search.walk import Walker, read_path, write_path
+from .kept import kept
 from .searched import Note, Searched
 from .settings import Settings
 
@@ -23,39 +23,30 @@ class TableWalk:
     """Where a walk by a table came to.
 
     Attributes:
-        size: (height, width) of the table.
+        name: of the network, by the table that led to it.
         state: the network.
         table_ms: its latency where it counts, by the table of that size.
         latency_ms: the same, measured in turns with that of the other walk's network.
     """
 
-    size: tuple[int, int]
+    name: str
     state: State
     table_ms: float
     latency_ms: float
 
-    @property
-    def name(self) -> str:
-        """Of the network, by the table that led to it."""
-        return f'by table {self.size[0]}x{self.size[1]}'
-
 
 def table_walks(settings: Settings, folder: Path, searched: Searched, note: Note) -> list[TableWalk]:
     """Walks by the tables of both sizes, unless that was done."""
-    place = folder / 'walks.json'
-    if not place.exists():
-        tables = [_table(settings, folder, searched.space, size, note) for size in settings.table_sizes]
-        ends = _walk_by_each(settings, folder, searched, tables, note)
-        times = measure_rows([end.row for end in ends], tables[1].conditions, Effort(settings.rounds), note)
-        walks = [
-            TableWalk(size, end, tables[1].predict(end.row), latency_ms)
-            for size, end, latency_ms in zip(settings.table_sizes, ends, times, strict=True)
-        ]
-        write_text(place, json.dumps([{**asdict(walk), 'state': walk.state.to_dict()} for walk in walks], indent=1))
-    content = json.loads(place.read_text())
+    return kept(folder / 'walks.json', TableWalk, partial(_walks, settings, folder, searched, note))
+
+
+def _walks(settings: Settings, folder: Path, searched: Searched, note: Note) -> list[TableWalk]:
+    tables = [_table(settings, folder, searched.space, size, note) for size in settings.table_sizes]
+    ends = _walk_by_each(settings, folder, searched, tables, note)
+    times = measure_rows([end.row for end in ends], tables[1].conditions, Effort(settings.rounds), note)
     return [
-        TableWalk(tuple(entry['size']), State.from_dict(entry['state']), entry['table_ms'], entry['latency_ms'])
-        for entry in content
+        TableWalk(f'by table {height}x{width}', end, tables[1].predict(end.row), latency_ms)
+        for (height, width), end, latency_ms in zip(settings.table_sizes, ends, times, strict=True)
     ]
 
 

@@ -1,7 +1,7 @@
 """Mask R-CNN with FPN on EfficientFormerV2 L, COCO 2017, 12 epochs.
 
-    python tools/train.py configs/maskrcnn_v2_l_coco.py                                         one GPU
-    torchrun --nproc_per_node=8 tools/train.py configs/maskrcnn_v2_l_coco.py --launcher pytorch  eight
+    python tools/train.py configs/maskrcnn_v2_l_coco.py                                         # one GPU
+    torchrun --nproc_per_node=8 tools/train.py configs/maskrcnn_v2_l_coco.py --launcher pytorch  # eight
 
 Recipe: quoted from the published detection configs of EfficientFormerV2 (arXiv 2212.08059, section 4.2 and its code).
 Published score: box AP 44.7, mask AP 40.4 on val2017 (quoted). Measured here: not yet.

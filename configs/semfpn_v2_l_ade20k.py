@@ -1,8 +1,8 @@
 """Semantic FPN on EfficientFormerV2 L, ADE20K, 40,000 iterations.
 
-    torchrun --nproc_per_node=8 tools/train.py configs/semfpn_v2_l_ade20k.py --launcher pytorch   eight GPUs x 4 = 32
-    python tools/train.py configs/semfpn_v2_l_ade20k.py --cfg-options train_dataloader.batch_size=32     one GPU x 32
-    python tools/train.py configs/semfpn_v2_l_ade20k.py --auto-scale-lr                                  one GPU x 4
+    torchrun --nproc_per_node=8 tools/train.py configs/semfpn_v2_l_ade20k.py --launcher pytorch   # eight GPUs x 4 = 32
+    python tools/train.py configs/semfpn_v2_l_ade20k.py --cfg-options train_dataloader.batch_size=32     # one GPU x 32
+    python tools/train.py configs/semfpn_v2_l_ade20k.py --auto-scale-lr                                  # one GPU x 4
 
 Recipe: quoted from the published segmentation configs of EfficientFormer and EfficientFormerV2 (arXiv 2212.08059,
 section 4.2 and its code).

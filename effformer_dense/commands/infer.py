@@ -42,7 +42,7 @@ def infer(config: PredictionOptions, inference: InferOptions) -> None:
         COMMAND CONFIG CHECKPOINT folder --out-dir results
         COMMAND CONFIG CHECKPOINT 'folder/**/*_left.png' --format coco --ids annotations.json
         COMMAND CONFIG CHECKPOINT film.mp4
-        COMMAND MODEL.onnx folder         an exported model: COMMAND MODEL.onnx --help
+        COMMAND MODEL.onnx folder         # an exported model: COMMAND MODEL.onnx --help
 
     Detectors write annotated pictures and predictions.json in COCO format; segmentors write pictures with their colours
     (pictures/), the colours with a legend (colour_maps/) and segmentation maps numbered as the annotations are
@@ -62,7 +62,7 @@ def infer_file(inference: _FileOptions, threads: int | None = None, max_pixels: 
         COMMAND MODEL.onnx picture.jpg
         COMMAND MODEL.xml folder --out-dir results --format coco --ids annotations.json
         COMMAND MODEL.onnx film.mp4
-        COMMAND MODEL.onnx camera:0       until Ctrl-C
+        COMMAND MODEL.onnx camera:0       # until Ctrl-C
 
     Detectors write annotated pictures and predictions.json in COCO format; segmentors write pictures with their colours
     (pictures/), the colours with a legend (colour_maps/) and segmentation maps numbered as the annotations are

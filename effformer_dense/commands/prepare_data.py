@@ -23,10 +23,10 @@ def prepare_data(
     Or make a data set of your own trainable: what an annotation tool exported in COCO, YOLO, Pascal VOC and more, or
     segmentation maps, becomes one form, with a report and a config (docs/own_data.md).
 
-        COMMAND ade20k                        is it there? if not, how to get it
+        COMMAND ade20k                        # is it there? if not, how to get it
         COMMAND ade20k /disk/ADEChallengeData2016
         COMMAND coco /disk/coco --no-link
-        COMMAND own my_export                 writes my_export_prepared/my_export.py
+        COMMAND own my_export                 # writes my_export_prepared/my_export.py
 
     Args:
         name: data set

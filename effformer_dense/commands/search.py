@@ -46,10 +46,10 @@ def variant(arguments: Sequence[str]) -> Callable[..., None]:
 def overview(step: tyro.conf.Positional[Literal['table', 'joint', 'slim', 'extract']]) -> None:
     """A network for your picture size and your machine, found as those of EfficientFormer V1 and V2 were.
 
-        COMMAND table v2 --size 512x512 --out table.json      how long any row takes on this machine
-        COMMAND joint CONFIG --size 512x512 --latency-ms 60    search for one of V2's kind
-        COMMAND slim CONFIG --size 512x512 --latency-ms 60     search for one of V1's kind
-        COMMAND extract path.jsonl --latency-ms 45             another network of the same search
+        COMMAND table v2 --size 512x512 --out table.json      # how long any row takes on this machine
+        COMMAND joint CONFIG --size 512x512 --latency-ms 60    # search for one of V2's kind
+        COMMAND slim CONFIG --size 512x512 --latency-ms 60     # search for one of V1's kind
+        COMMAND extract path.jsonl --latency-ms 45             # another network of the same search
 
     Args:
         step: COMMAND STEP --help has its options
@@ -67,7 +67,7 @@ def table(
     """How long any network of a family takes on this machine, from parts measured inside whole networks.
 
         COMMAND table v2 --size 800x1344 --out table.json
-        COMMAND table v2 --out table.json --fits 60     published rows of a table that is there
+        COMMAND table v2 --out table.json --fits 60     # published rows of a table that is there
 
     Args:
         step: this one

@@ -40,8 +40,8 @@ class _Options(ConfigOptions):
 def train(config: _Options, training: TrainOptions, resume: _Resume = None, local_rank: int | None = None) -> None:
     """Train a detector or segmentor.
 
-        COMMAND                              the embedded default: synthetic shapes, on a CPU
-        COMMAND maskrcnn_v2_l_coco           needs COCO and, once, network for ImageNet weights
+        COMMAND                              # the embedded default: synthetic shapes, on a CPU
+        COMMAND maskrcnn_v2_l_coco           # needs COCO and, once, network for ImageNet weights
         torchrun --nproc_per_node=8 tools/train.py CONFIG --launcher pytorch
         torchrun --nproc_per_node=8 -m effformer_dense train CONFIG --launcher pytorch
 

@@ -77,9 +77,10 @@ def table(
         fits: list the published rows that take at most so many ms
     """
     from ..search.latency import Conditions, LatencyTable
-    from ..search.measuring import Effort, measure_table
+    from ..search.measuring import measure_table
     from ..search.result import published_latencies
     from ..search.space import DEFAULTS
+    from ..search.timing import Effort
     from ..variants import V1, V2
 
     name = {'v1': V1, 'v2': V2}[family]
@@ -109,7 +110,7 @@ def joint(
     """Search for the network of V2's kind that scores best within a latency: supernet, walk, config and weights.
 
         COMMAND joint configs/search/joint_v2_shapes.py --size 128 --latency-ms 9
-        torchrun --nproc_per_node=8 tools/search.py joint CONFIG --size 512 --latency-ms 60 --launcher pytorch
+        torchrun --nproc_per_node=8 tools/search.py joint CONFIG --size 512 --latency-ms 60 --table T --launcher pytorch
 
     Args:
         step: this one
@@ -128,7 +129,7 @@ def slim(
     """Slim a network of V1's kind until it is fast enough: shares of blocks, walk, config and weights.
 
         COMMAND slim configs/search/slim_v1_shapes.py --size 128 --latency-ms 9
-        torchrun --nproc_per_node=8 tools/search.py slim CONFIG --size 512 --latency-ms 60 --launcher pytorch
+        torchrun --nproc_per_node=8 tools/search.py slim CONFIG --size 512 --latency-ms 60 --table T --launcher pytorch
 
     Args:
         step: this one
@@ -138,8 +139,8 @@ def slim(
 
 
 def _search(method: str, config: ConfigOptions, size: str, search: SearchOptions, measuring: TableOptions) -> None:
+    from ..search.job import Job
     from ..search.methods import METHODS
-    from ..search.run import Job
     from ..search.run import search as run
     from ._process import keep_memory_on_cpu
 

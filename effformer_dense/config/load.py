@@ -48,6 +48,20 @@ def load_config(options: ConfigOptions) -> Config:
             top-level key is misspelt, or an option does not fit this machine.
         MmcvError: mmcv is missing or broken, see :func:`..mmcv_ops.check_mmcv`.
     """
+    cfg = read_config(options)
+    _set_data_roots(cfg, options.data_root)
+    cfg.launcher = options.launcher
+    _apply_switches(cfg, options)
+    cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(cfg.filename).stem)
+    return cfg
+
+
+def read_config(options: ConfigOptions) -> Config:
+    """Read a config and apply its overrides, no other options.
+
+    Raises:
+        UserError: see :func:`load_config`.
+    """
     cfg = _read(options.config)
     _check_top_level_keys(cfg)
     for key, value in _parse_overrides(options.cfg_options).items():
@@ -58,10 +72,6 @@ def load_config(options: ConfigOptions) -> Config:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, IndexError) as error:
             raise UserError(f'--cfg-options {key}={value!r} cannot be applied: {error}') from error
-    _set_data_roots(cfg, options.data_root)
-    cfg.launcher = options.launcher
-    _apply_switches(cfg, options)
-    cfg.work_dir = str(options.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(cfg.filename).stem)
     return cfg
 
 

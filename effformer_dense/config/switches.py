@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -86,15 +87,20 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def forgo_sync_batch_norm(model: Any) -> list[str]:
+    """Put BN in the place of SyncBN; returns where it was."""
+    found = [(path, node) for path, node in walk(model) if node.get('type') in _SYNCHRONISED]
+    for _, node in found:
+        node['type'] = 'BN'
+    return [path for path, _ in found]
+
+
 def replace_sync_batch_norm(cfg: Config) -> None:
     """Replace SyncBN by BN: it does not train on a CPU, and one process has nothing to synchronise.
 
     ``sync_bn``, by which MMEngine puts SyncBN into a whole model, goes as well.
     """
-    found = [path for path, node in walk(cfg.get('model')) if node.get('type') in _SYNCHRONISED]
-    for _, node in walk(cfg.get('model')):
-        if node.get('type') in _SYNCHRONISED:
-            node['type'] = 'BN'
+    found = forgo_sync_batch_norm(cfg.get('model'))
     if cfg.get('sync_bn'):
         cfg.sync_bn = None
         found.append('sync_bn')

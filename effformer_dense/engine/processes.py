@@ -10,8 +10,30 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import init_dist
+from mmengine.dist import init_dist, is_distributed
+from mmengine.utils.dl_utils import set_multi_processing
 from torch.distributed import PrefixStore, rendezvous
+
+
+def meet(launcher: str, env_cfg: dict[str, Any]) -> None:
+    """Let the processes of a launcher find each other, unless they have.
+
+    MMEngine does so with GPUs alone, and at the first start of a job.
+
+    Args:
+        launcher: pytorch, slurm or mpi.
+        env_cfg: of the config.
+    """
+    if is_distributed():
+        return
+    dist_cfg = env_cfg.get('dist_cfg', {})
+    if launcher == 'pytorch':
+        dist_cfg = apart_from_earlier_start(dist_cfg)
+    set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
+    if torch.cuda.is_available():
+        init_dist(launcher, **dist_cfg)
+    else:
+        meet_without_gpu(launcher, dist_cfg)
 
 
 def meet_without_gpu(launcher: str, dist_cfg: dict[str, Any]) -> None:

@@ -12,15 +12,13 @@ from typing import Any, TextIO
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
 from ..config.nodes import walk
-from .processes import apart_from_earlier_start, meet_without_gpu
+from .processes import meet
 
 #: What goes to the log file alone: 500 lines at the start of every run, and a word to MMEngine's developers.
 _FILE_ONLY = (
@@ -41,15 +39,9 @@ class QuietRunner(Runner):
     """
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """Let the processes meet; MMEngine does so with GPUs alone, and at the first start of a job."""
-        if self.distributed and not is_distributed():
-            dist_cfg = env_cfg.get('dist_cfg', {})
-            if self.launcher == 'pytorch':
-                dist_cfg = apart_from_earlier_start(dist_cfg)
-            if not torch.cuda.is_available():
-                set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
-                meet_without_gpu(self.launcher, dist_cfg)
-            env_cfg = {**env_cfg, 'dist_cfg': dist_cfg}
+        """Let the processes meet, without GPUs as well."""
+        if self.distributed:
+            meet(self.launcher, env_cfg)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:

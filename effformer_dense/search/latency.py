@@ -152,6 +152,8 @@ class LatencyTable:
         for corner in product(*pairs):
             coordinates = tuple(value for value, _ in corner)
             weight = float(np.prod([share for _, share in corner]))
+            if (kind, stage, coordinates) not in self.entries:
+                raise UserError(f'The latency table has a gap: no {kind!r} of stage {stage + 1} at {coordinates}.')
             total += weight * self.entries[kind, stage, coordinates].ms / _growth(kind, coordinates)
         return total * _growth(kind, at)
 

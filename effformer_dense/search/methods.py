@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from .latency import LatencyTable
 from .metapath import MetaPathSupernet, MetaPathTraining
 from .sandwich import Sandwich
 from .scoring import Scorer
-from .slim import slimming_steps
+from .slim import SLIMMING, slimming_steps
 from .space import ACTIONS, PAPER_ACTIONS, Space
 from .supernet import Supernet
 from .walk import Walker, efficiency
@@ -28,6 +28,7 @@ class Method:
         family: of the networks.
         supernet: stands where the backbone was.
         training: of a model with a supernet.
+        actions: that its steps are made of, with these options.
         undecayed: parts of names of parameters that weight decay would move to no purpose.
         walker: from space, latency table, scores, options and a function to tell what is going on.
     """
@@ -36,14 +37,18 @@ class Method:
     family: str
     supernet: type[Supernet]
     training: type[Sandwich]
+    actions: Callable[[SearchOptions], Sequence[str]]
     undecayed: tuple[str, ...]
     walker: Callable[[Space, LatencyTable, Scorer, SearchOptions, Callable[[str], None]], Walker]
 
 
 def _joint(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptions, note: Any) -> Walker:
     """All steps; they gain Mobile Efficiency Score."""
-    actions = PAPER_ACTIONS if search.paper_actions else tuple(ACTIONS)
-    return Walker(space, table, scorer, partial(space.frontier, actions=actions), efficiency, note)
+    return Walker(space, table, scorer, partial(space.frontier, actions=_joint_actions(search)), efficiency, note)
+
+
+def _joint_actions(search: SearchOptions) -> Sequence[str]:
+    return PAPER_ACTIONS if search.paper_actions else tuple(ACTIONS)
 
 
 def _slim(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptions, note: Any) -> Walker:
@@ -53,6 +58,6 @@ def _slim(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptio
     return Walker(space, table, scorer, steps, lambda _, latency_ms: -latency_ms, note)
 
 
-JOINT = Method('joint', V2, Supernet, Sandwich, (), _joint)
-SLIM = Method('slim', V1, MetaPathSupernet, MetaPathTraining, ('backbone.alphas',), _slim)
+JOINT = Method('joint', V2, Supernet, Sandwich, _joint_actions, (), _joint)
+SLIM = Method('slim', V1, MetaPathSupernet, MetaPathTraining, lambda _: SLIMMING, ('backbone.alphas',), _slim)
 METHODS = {method.name: method for method in (JOINT, SLIM)}

@@ -34,15 +34,12 @@ class Candidate:
     gain: float
 
 
-def choose(candidates: Mapping[int, Candidate]) -> int | None:
-    """Key of the step that costs the least per gain; None where none gains anything.
+def choose(candidates: Mapping[int, Candidate]) -> int:
+    """Key of the step that costs the least per gain; all of them gain something.
 
     Of steps that cost nothing, the one that gains the most: which of them made the score a hair better is chance.
     """
-    admissible = {key: candidate for key, candidate in candidates.items() if candidate.gain > 0}
-    if not admissible:
-        return None
-    return min(admissible, key=lambda key: _order(admissible[key]))
+    return min(candidates, key=lambda key: _order(candidates[key]))
 
 
 def _order(candidate: Candidate) -> tuple[float, float]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..checkpoint.whole_model import load_weights
-from ..config.load import load_config
+from ..config.load import read_config
+from ..engine.open import open_config
 from ..errors import UserError
 from ..files import write_atomically, write_text
 from ..options import ConfigOptions
@@ -29,12 +30,12 @@ _ROUNDING = 1e-4
 
 
 def set_widths(model: Any, widths: tuple[int, ...]) -> None:
-    """Let what follows the backbone, in a model's config, expect these channels.
+    """Let what follows the backbone, in a model's config, expect these channels of the stages.
 
     Raises:
         UserError: nothing there takes the backbone's maps.
     """
-    entries = list(expected_widths(model, widths))
+    entries = list(_expected(model, widths))
     if not entries:
         raise UserError('Neither neck nor head of the config says how many channels it takes (in_channels).')
     for path, _, wanted in entries:
@@ -45,14 +46,19 @@ def set_widths(model: Any, widths: tuple[int, ...]) -> None:
         node[leaf] = wanted
 
 
-def write_found(folder: Path, name: str, base: str, task_model: Any, scorer: Scorer, record: Record) -> Path:
-    """Write ``NAME.py``, a delta of the task's config, and ``NAME.pth``, whose weights it starts from.
+def _expected(model: Any, widths: tuple[int, ...]) -> Iterator[tuple[str, Any, Any]]:
+    """Entries of a model's config that follow from the channels of the stages."""
+    given = model['backbone'].get('out_indices', range(len(widths)))
+    return expected_widths(model, tuple(widths[index] for index in given))
+
+
+def write_found(folder: Path, name: str, options: ConfigOptions, scorer: Scorer, record: Record) -> Path:
+    """Write ``NAME.py``, a delta of the task's config, and ``NAME.pth``, the weights that its training starts from.
 
     Args:
         folder: for both.
         name: of the files.
-        base: what the config is built on.
-        task_model: its ``model``.
+        options: the task's config and its overrides.
         scorer: has the weights.
         record: the network.
 
@@ -63,31 +69,42 @@ def write_found(folder: Path, name: str, base: str, task_model: Any, scorer: Sco
         UserError: the network alone does not compute what it computes in the supernet.
     """
     config, weights = folder / f'{name}.py', folder / f'{name}.pth'
-    text = _config_text(base, task_model, record, weights.absolute())
-    write_text(config, text)
-    model = _model_of(config)
+    base = _base_of(options, folder)
+    with TemporaryDirectory(dir=folder) as scratch:
+        trial = Path(scratch) / 'network.py'
+        write_text(trial, _config_text(base, record, weights.absolute()))
+        cfg = open_config(ConfigOptions(trial, from_scratch=True))
+    model = MODELS.build(cfg.model)
     state = _cut(scorer.weights(record.state), model.state_dict())
-    write_atomically(weights, lambda scratch: torch.save({'state_dict': state}, scratch))
-    load_weights(model, weights)
+    model.load_state_dict(state)
     _check_equal(model, scorer, record)
+    write_atomically(weights, lambda place: torch.save({'state_dict': state}, place))
+    write_text(config, _config_text(base, record, weights.absolute()))
     return config
 
 
-def _config_text(base: str, task_model: Any, record: Record, weights: Path) -> str:
+def _base_of(options: ConfigOptions, folder: Path) -> Path:
+    """The config that found ones build on: the task's, or, with overrides, a copy that has them."""
+    cfg = read_config(options)
+    if not options.cfg_options:
+        return Path(cfg.filename).absolute()
+    place = folder / 'task.py'
+    write_text(place, cfg.pretty_text)
+    return place.absolute()
+
+
+def _config_text(base: Path, record: Record, weights: Path) -> str:
+    task = read_config(ConfigOptions(base)).model
     row = record.state.row
-    backbone = task_model['backbone']
-    init = backbone.get('init_cfg') or []
-    kept = [
-        dict(part) for part in (init if isinstance(init, list | tuple) else [init]) if part.get('type') != 'Pretrained'
-    ]
-    found = dict(type='Pretrained', checkpoint=str(weights), prefix='backbone.')
     arch = to_arch(row)
-    change: dict[str, Any] = dict(
-        backbone=dict(arch=arch if isinstance(arch, str) else dict(_delete_=True, **arch), init_cfg=[*kept, found])
+    backbone = dict(
+        arch=arch if isinstance(arch, str) else dict(_delete_=True, **arch),
+        init_cfg=without_pretrained(task.backbone) or None,
     )
-    model = copy.deepcopy(task_model)
+    change: dict[str, Any] = dict(backbone=backbone)
+    model = copy.deepcopy(task)
     set_widths(model, row.widths)
-    for path, _, wanted in expected_widths(model, row.widths):
+    for path, _, wanted in _expected(model, row.widths):
         keys = path.split('.')[1:]
         if any(key.isdigit() for key in keys):
             change[keys[0]] = model[keys[0]]  # lists are replaced as a whole
@@ -100,7 +117,14 @@ def _config_text(base: str, task_model: Any, record: Record, weights: Path) -> s
         f'"""Found by effdense search, {date.today()}: {record.latency_ms:.1f} ms by the table, backbone of '
         f'{record.params_m:.2f} M\nparameters, score {record.score:.4f} in the supernet.\n"""\n\n'
     )
-    return f'{about}_base_ = {base!r}\n\nmodel = {_literal(change)}\n'
+    return f'{about}_base_ = {str(base)!r}\n\nmodel = {_literal(change)}\n\nload_from = {str(weights)!r}\n'
+
+
+def without_pretrained(backbone: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What of a backbone's ``init_cfg`` reads no weights."""
+    init = backbone.get('init_cfg') or []
+    parts = init if isinstance(init, list | tuple) else [init]
+    return [dict(part) for part in parts if part.get('type') != 'Pretrained']
 
 
 def _literal(value: Any, indent: int = 0) -> str:
@@ -115,13 +139,23 @@ def _literal(value: Any, indent: int = 0) -> str:
     return f'dict(\n{lines}{" " * indent})'
 
 
-def _model_of(config: Path) -> nn.Module:
-    return MODELS.build(load_config(ConfigOptions(config, from_scratch=True)).model)
-
-
 def _cut(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a model without the channels that were zeros takes: the first part of each tensor."""
-    return {name: weights[name][tuple(slice(0, side) for side in value.shape)].clone() for name, value in like.items()}
+    """What a model takes that reads fewer channels of the backbone: the first ones of each layer that reads them.
+
+    Raises:
+        UserError: the models differ in something else.
+    """
+    taken = {}
+    for name, wanted in like.items():
+        value = weights.get(name)
+        if value is None or value.shape[:1] != wanted.shape[:1] or value.shape[2:] != wanted.shape[2:]:
+            there = 'not there' if value is None else f'{tuple(value.shape)}'
+            raise UserError(
+                f'{name} is {tuple(wanted.shape)} in the network alone and {there} in the supernet. Only what reads '
+                "the backbone's maps may differ, by the channels that it reads: take another neck or head."
+            )
+        taken[name] = (value[:, : wanted.shape[1]] if value.ndim > 1 else value).clone()
+    return taken
 
 
 @torch.no_grad()

@@ -2,76 +2,33 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import MODELS
+from mmengine.dist import barrier
 
-from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..engine.open import open_config
-from ..engine.runner import train
-from ..engine.training.session import rank_and_size
+from ..engine.processes import meet
+from ..engine.runner import load_checked_config
 from ..errors import UserError
-from ..files import check_output_dir, make_output_dir, write_text
 from ..invocation import command
-from ..options import ConfigOptions, SearchOptions, TableOptions
+from ..preflight.model import pretrained_parts
 from ..variants import SHORT_NAMES
-from .latency import Conditions, LatencyTable
-from .measuring import Effort, measure_rows, measure_table
-from .methods import METHODS, Method
-from .result import draw_path, draw_row, set_widths, write_found
-from .scoring import Scorer, Trial
+from .job import Job, claim, read_job, space_of
+from .latency import LatencyTable
+from .measuring import measure_table, probe_rows
+from .pictures import Trial
+from .result import draw_path, draw_row, write_found
+from .scoring import Scorer
 from .space import Space
+from .timing import Effort, measure_rows
+from .training import make_scorer, scorer_of, to_supernet
 from .walk import TOLERANCE, Record, Target, best_within, check_target, read_path, write_path
 
 Note = Callable[[str], None]
-_TABLE, _SUPERNET, _PATH, _ABOUT = 'table.json', 'supernet', 'path.jsonl', 'search.json'
-
-
-@dataclass(frozen=True)
-class Job:
-    """A search.
-
-    Attributes:
-        method: how is searched.
-        config: of the task, with its overrides.
-        size: (height, width) px, for which the network should be fast.
-        search: target and scoring.
-        measuring: of the latency table.
-    """
-
-    method: Method
-    config: ConfigOptions
-    size: tuple[int, int]
-    search: SearchOptions
-    measuring: TableOptions
-
-    @property
-    def folder(self) -> Path:
-        return self.config.work_dir or Path('work_dirs') / f'search_{Path(self.config.config).stem}'
-
-    @property
-    def processes(self) -> int:
-        return rank_and_size(self.config.launcher)[1]
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process is the one of several that writes files."""
-        return rank_and_size(self.config.launcher)[0] == 0
-
-    @property
-    def target(self) -> Target:
-        return Target(self.search.latency_ms, self.search.params_m)
-
-    def conditions(self, family: str) -> Conditions:
-        m = self.measuring
-        return Conditions(family, *self.size, device=m.device, threads=m.threads, precision=m.precision)
 
 
 def search(job: Job, note: Note = print) -> Path:
@@ -89,88 +46,39 @@ def search(job: Job, note: Note = print) -> Path:
     """
     cfg = open_config(job.config)
     space = space_of(cfg, job.method)
+    if job.processes > 1:
+        meet(job.config.launcher, cfg.get('env_cfg') or {})
     if job.is_first:
-        claim(job, space)
+        claim(job, cfg, space)
+    barrier()
+    if _is_finished(job):
+        note(f'This search is finished: {job.found}')
+        return job.found
+    load_checked_config(replace(job.config, from_scratch=True), ('train', 'val'))  # data are there
     table = _table(job, space, note)
-    job = with_latency(job, space, table)
-    check_target(space, table, job.target)
-    records, scorer = walk_to_target(job, cfg, space, table, note)
-    if not job.is_first:
-        return job.folder / 'found.py'
-    # States before the last may reach the target by the table, and have been found too slow.
-    return finish(job.folder, 'found', cfg, records, table, scorer, records[-1], note)
+    _check_covers(table, space)
+    job = job.with_latency(space, table)
+    check_target(space.least(job.method.actions(job.search)), table, job.target)
+    if not (job.supernet / 'trained').exists():
+        if pretrained_parts(cfg.model.backbone):
+            note('No published network has all blocks of the supernet: its training begins without their weights.')
+        try_out(job, cfg, space)
+    scorer = make_scorer(job, cfg, space, note)
+    records = walk_to_target(job, space, table, scorer, note)
+    if job.is_first:
+        # States before the last may reach the target by the table, and have been found too slow.
+        finish(job, 'found', records, table, scorer, records[-1], note)
+    barrier()
+    return job.found
 
 
-def space_of(cfg: Config, method: Method) -> Space:
-    """The states that a task's config lets a method choose from.
-
-    Raises:
-        UserError: its backbone is of another family than the method's, or see :meth:`.space.Space.from_config`.
-    """
-    family = cfg.model.backbone.type
-    if family != method.family:
-        others = [other.name for other in METHODS.values() if other.family == family]
-        way = f' Search for those with: {others[0]}.' if others else ''
-        raise UserError(
-            f'{method.name} searches for networks of {method.family}; the backbone of the config is {family}.{way}'
-        )
-    return Space.from_config(family, (cfg.get('search') or {}).get('space'))
-
-
-def with_latency(job: Job, space: Space, table: LatencyTable) -> Job:
-    """A job whose target is in ms, where it was a share of what the largest network takes."""
-    share = job.search.latency_share
-    if not share:
-        return job
-    latency_ms = share * table.predict(space.largest.row)
-    return replace(job, search=replace(job.search, latency_ms=latency_ms, latency_share=0.0))
-
-
-def claim(job: Job, space: Space) -> None:
-    """Make a folder that of a search, or find that it is.
-
-    Raises:
-        UserError: there is one and ``--resume`` is not given, or one of another space, size, target or scoring.
-    """
-    folder = job.folder
-    check_output_dir(folder)
-    search = job.search
-    wanted = json.loads(
-        json.dumps(
-            dict(
-                method=job.method.name,
-                config=str(job.config.config),
-                cfg_options=list(job.config.cfg_options),
-                space=vars(space),
-                size=job.size,
-                latency_ms=search.latency_ms,
-                latency_share=search.latency_share,
-                params_m=search.params_m,
-                pictures=search.pictures,
-                batches=search.batches,
-                score=search.score,
-                paper_actions=search.paper_actions,
-                supernet=None if search.supernet is None else str(search.supernet.absolute()),
-            ),
-            default=str,
-        )
-    )
-    place = folder / _ABOUT
-    if not place.exists():
-        make_output_dir(folder)
-        write_text(place, json.dumps(wanted, indent=1))
-        return
-    found = json.loads(place.read_text())
-    different = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
-    if different:
-        said = '; '.join(f'{key} {found.get(key)} there, {wanted.get(key)} here' for key in different)
-        raise UserError(f'{folder} holds another search: {said}. Name another folder with --work-dir.')
-    if not search.resume:
-        raise UserError(f'{folder} holds this search already: --resume goes on with it, --work-dir begins elsewhere.')
+def _is_finished(job: Job) -> bool:
+    """Whether the last file that a search writes is there."""
+    return job.path.exists() and job.found.with_suffix('.png').exists()
 
 
 def _table(job: Job, space: Space, note: Note) -> LatencyTable:
-    own, given = job.folder / _TABLE, job.search.table
+    own, given = job.table, job.search.table
     conditions = job.conditions(space.family)
     if given is not None or own.exists():
         source = given or own
@@ -191,99 +99,88 @@ def _table(job: Job, space: Space, note: Note) -> LatencyTable:
     return table
 
 
-def to_supernet(cfg: Config, space: Space, method: Method) -> Config:
-    """The task's config with a supernet in the place of its backbone, and its training."""
-    supernet = copy.deepcopy(cfg)
-    model = supernet.model
-    widths = tuple(choices[-1] for choices in space.widths)
-    set_widths(model, tuple(widths[index] for index in model.backbone.get('out_indices', range(4))))
-    model.backbone = dict(type=method.supernet.__name__, backbone=model.backbone, space=space.to_config())
-    seed = (cfg.get('randomness') or {}).get('seed') or 0
-    supernet.model = dict(type=method.training.__name__, model=model, seed=seed)
-    supernet.model_wrapper_cfg = dict(type='SandwichProcesses')
-    if method.undecayed and supernet.get('optim_wrapper'):
-        decay = dict(custom_keys={name: dict(decay_mult=0.0) for name in method.undecayed})
-        supernet.merge_from_dict(dict(optim_wrapper=dict(paramwise_cfg=decay)))
-    imports = list((cfg.get('custom_imports') or {}).get('imports', ['effformer_dense']))
-    supernet.custom_imports = dict(imports=[*imports, method.training.__module__], allow_failed_imports=False)
-    supernet.pop('work_dir', None)
-    supernet.pop('search', None)
-    return supernet
-
-
-def _trained(job: Job, supernet: Config, note: Note) -> Path:
-    """Checkpoint of the trained supernet."""
-    if job.search.supernet is not None:
-        return find_checkpoint(job.search.supernet)
-    folder, config = job.folder / _SUPERNET, job.folder / f'{_SUPERNET}.py'
-    done = folder / 'trained'
-    if not done.exists():
-        note('Training the supernet')
-        supernet.dump(config)
-        options = replace(job.config, config=config, cfg_options=(), work_dir=folder, data_root=None)
-        train(options, 'auto' if list(folder.glob('*.pth')) else None)
-        if job.is_first:
-            write_text(done, '')
-    return find_checkpoint(folder)
-
-
-def walk_to_target(job: Job, cfg: Config, space: Space, table: LatencyTable, note: Note) -> tuple[list[Record], Scorer]:
-    """Train the supernet and walk until a state reaches the target, by the table and by the clock."""
-    scorer = make_scorer(job, cfg, space, note)
-    walker = job.method.walker(space, table, scorer, job.search, note)
-    path = job.folder / _PATH
-    records = read_path(path) if path.exists() else [walker.start()]
-    while True:
-        if job.is_first:
-            write_path(path, records)
-        if not job.target.reached(records[-1]):
-            records.append(walker.step(records[-1], len(records)))
-            last = records[-1]
-            told = f'score {last.score:.4f}, {last.latency_ms:.1f} ms, {last.params_m:.2f} M'
-            note(f'{len(records) - 1}: {last.action}: {told}')
-            continue
+def _check_covers(table: LatencyTable, space: Space) -> None:
+    """Raises ``UserError`` for a table that knows nothing of some networks of a space."""
+    for row in (space.largest.row, space.smallest.row, *probe_rows(space)):
         try:
-            measured = _measured(job, space, records[-1], note)
-        except UserError as error:  # a search of hours should not end with nothing because somebody else works
-            note(f'Not timed as a whole, taken by the table: {error}')
-            return records, scorer
-        note(f'Measured: {measured:.1f} ms, {records[-1].latency_ms:.1f} ms by the table')
-        if measured <= (1 + TOLERANCE) * job.search.latency_ms:
-            return records, scorer
-        records.append(walker.step(records[-1], len(records)))
+            table.predict(row)
+        except UserError as error:
+            raise UserError(f'The table does not cover the space of the search. {error}') from error
 
 
-def _measured(job: Job, space: Space, record: Record, note: Note) -> float:
-    if job.search.table is not None or job.processes > 1:
-        return record.latency_ms  # of another machine, perhaps a phone; or of this one, which is at work
-    return measure_rows([record.state.row], job.conditions(space.family), Effort(job.measuring.rounds), note)[0]
+def try_out(job: Job, cfg: Config, space: Space) -> None:
+    """Score a network and take it out of the supernet before that is trained: what cannot work shows at once.
+
+    Raises:
+        UserError: the config does not compute the metric, or a neck or head that networks cannot be taken from.
+    """
+    scorer = scorer_of(cfg, to_supernet(cfg, space, job.method), Trial(2, 1, job.search.score), None)
+    record = Record(space.smallest, 'start', scorer.score(space.smallest), 0.0, 0.0)
+    if job.is_first:
+        with TemporaryDirectory() as folder:
+            write_found(Path(folder), 'trial', job.config, scorer, record)
 
 
-def make_scorer(job: Job, cfg: Config, space: Space, note: Note) -> Scorer:
-    """What scores states: with the supernet that is there, or that is trained now."""
-    supernet = to_supernet(cfg, space, job.method)
-    checkpoint = _trained(job, supernet, note)
-    sandwich = MODELS.build(copy.deepcopy(supernet.model))
-    load_weights(sandwich, checkpoint)
-    search = job.search
-    return Scorer(cfg, sandwich.to(get_device()), Trial(search.pictures, search.batches, search.score))
+def walk_to_target(job: Job, space: Space, table: LatencyTable, scorer: Scorer, note: Note) -> list[Record]:
+    """Walk until a state reaches the target, by the table and by the clock.
+
+    Raises:
+        UserError: no state that can be reached is so fast, or so small, by the table.
+    """
+    walker = job.method.walker(space, table, scorer, job.search, note)
+    records = read_path(job.path) if job.path.exists() else [walker.start()]
+    while True:
+        if job.target.reached(records[-1]):
+            records[-1] = _timed(job, space, records[-1], note)
+        if job.is_first:
+            write_path(job.path, records)
+        if _is_fast_enough(job, records[-1]):
+            return records
+        following = walker.step(records[-1], len(records))
+        if following is None:
+            return _end_of_road(job, records, note)
+        records.append(following)
+        told = f'score {following.score:.4f}, {following.latency_ms:.1f} ms, {following.params_m:.2f} M'
+        note(f'{len(records) - 1}: {following.action}: {told}')
+
+
+def _timed(job: Job, space: Space, record: Record, note: Note) -> Record:
+    """A record with the time of the whole network, where it can be measured and was not yet."""
+    if record.measured_ms is not None or not job.times_whole_networks:
+        return record
+    try:
+        times = measure_rows([record.state.row], job.conditions(space.family), Effort(job.measuring.rounds), note)
+    except UserError as error:  # a search of hours should not end with nothing because somebody else works
+        note(f'Not timed as a whole, taken by the table: {error}')
+        return record
+    note(f'Measured: {times[0]:.1f} ms, {record.latency_ms:.1f} ms by the table')
+    return replace(record, measured_ms=times[0])
+
+
+def _is_fast_enough(job: Job, record: Record) -> bool:
+    measured = record.latency_ms if record.measured_ms is None else record.measured_ms
+    return job.target.reached(record) and measured <= (1 + TOLERANCE) * job.search.latency_ms
+
+
+def _end_of_road(job: Job, records: list[Record], note: Note) -> list[Record]:
+    last = records[-1]
+    if not job.target.reached(last):
+        raise UserError(
+            'No step from here makes the network faster, or smaller, by the table: it ends at '
+            f'{last.latency_ms:.1f} ms and {last.params_m:.2f} M parameters. Choose a larger target, or a space with '
+            f'smaller networks; {command("search")} extract {job.path} takes any network of this walk.'
+        )
+    note(f'No step from here makes the network faster by the table; it takes {last.measured_ms:.1f} ms.')
+    return records
 
 
 def finish(
-    folder: Path,
-    name: str,
-    cfg: Config,
-    records: list[Record],
-    table: LatencyTable,
-    scorer: Scorer,
-    found: Record,
-    note: Note,
+    job: Job, name: str, records: list[Record], table: LatencyTable, scorer: Scorer, found: Record, note: Note
 ) -> Path:
     """Write config, weights and pictures of a network."""
-    base = str(Path(cfg.filename).absolute())
-    config = write_found(folder, name, base, cfg.model, scorer, found)
-    draw_path(records, table, found, folder / 'path.png')
-    draw_row(found.state.row, folder / f'{name}.png')
+    config = write_found(job.folder, name, job.config, scorer, found)
+    draw_path(records, table, found, job.folder / 'path.png')
+    draw_row(found.state.row, job.folder / f'{name}.png')
     told = f'{found.latency_ms:.1f} ms, {found.params_m:.2f} M, score {found.score:.4f}'
     note(f'Found: {config} ({told}), {name}.pth, {name}.png')
     untrained = scorer.supernet.untrained(found.state)
@@ -301,24 +198,11 @@ def extract(path: Path, latency_ms: float, note: Note = print) -> Path:
         note: told what is going on.
 
     Raises:
-        UserError: no such file, or no state is so fast.
+        UserError: no such file, no search beside it, or no state is so fast.
     """
-    folder = path.parent
     records = read_path(path)
     found = best_within(records, Target(latency_ms))
-    about: dict[str, Any] = json.loads((folder / _ABOUT).read_text())
-    options = ConfigOptions(Path(about['config']), tuple(about['cfg_options']), work_dir=folder)
-    search = SearchOptions(
-        latency_ms,
-        supernet=about['supernet'] and Path(about['supernet']),
-        pictures=about['pictures'],
-        batches=about['batches'],
-        score=about['score'],
-        resume=True,
-    )
-    job = Job(METHODS[about['method']], options, tuple(about['size']), search, TableOptions())
-    cfg = open_config(options)
-    space = space_of(cfg, job.method)
-    scorer = make_scorer(job, cfg, space, note)
-    table = LatencyTable.load(folder / _TABLE)
-    return finish(folder, f'found_{latency_ms:g}ms', cfg, records, table, scorer, found, note)
+    job = read_job(path, latency_ms)
+    cfg = open_config(job.config)
+    scorer = make_scorer(job, cfg, space_of(cfg, job.method), note)
+    return finish(job, f'found_{latency_ms:g}ms', records, LatencyTable.load(job.table), scorer, found, note)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
 from mmengine.registry import MODEL_WRAPPERS, MODELS
 from torch import Tensor, nn
@@ -63,52 +64,47 @@ class Sandwich(BaseModel):
         return self.model(inputs, data_samples, mode)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
-        """Forward and backward pass of each sub-network, one step of the optimizer.
+        """Forward and backward pass of each sub-network, then one step of the optimizer, or of several iterations one.
 
         Returns:
             The losses of the first ones; of a sandwich, the largest and the smallest.
         """
         data = self.data_preprocessor(data, True)
         logged = {}
+        count = optim_wrapper.inner_count
         try:
             for number, state in enumerate(self.states(int(self.iteration))):
                 self.supernet.state = state
                 with optim_wrapper.optim_context(self):
                     losses = self._run_forward(data, mode='loss')
                 total, values = self.parse_losses(losses)
-                optim_wrapper.backward(total)
+                optim_wrapper.backward(optim_wrapper.scale_loss(total))
+                optim_wrapper._inner_count = count  # it counts backward passes; accumulation is over iterations
                 if number < len(self.logged):
                     logged.update({f'{self.logged[number]}{name}': value for name, value in values.items()})
         finally:
             self.supernet.state = self.supernet.space.largest
-        average_gradients(self)
-        optim_wrapper.step()
-        optim_wrapper.zero_grad()
+        optim_wrapper._inner_count = count + 1
+        if optim_wrapper.should_update():
+            average_gradients(self)
+            optim_wrapper.step()
+            optim_wrapper.zero_grad()
         self.iteration += 1
         return logged
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Gradients and running statistics become their means over all processes; alone, nothing happens.
+    """Gradients become their means over all processes; alone, nothing happens.
 
-    DistributedDataParallel would average what the last of several backward passes has used, and nothing else.
+    DistributedDataParallel would average what the last of several backward passes has used, and nothing else. Running
+    statistics are averaged in any training, by :class:`..engine.training.statistics.StatisticsHook`.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    statistics = [b for name, b in model.named_buffers() if name.endswith(('running_mean', 'running_var'))]
-    for tensors in (gradients, statistics):
-        if tensors:
-            flat = torch.cat([tensor.flatten() for tensor in tensors])
-            dist.all_reduce(flat)
-            flat /= dist.get_world_size()
-            torch._foreach_copy_(
-                tensors, [part.view_as(t) for part, t in zip(_split(flat, tensors), tensors, strict=True)]
-            )
-
-
-def _split(flat: Tensor, like: list[Tensor]) -> tuple[Tensor, ...]:
-    return flat.split([tensor.numel() for tensor in like])
+    if get_world_size() > 1 and gradients:
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        all_reduce(flat, 'mean')
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
 
 
 @MODEL_WRAPPERS.register_module()

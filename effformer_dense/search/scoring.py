@@ -6,7 +6,6 @@ Stages that a state shares with the one that the search stands at are not comput
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,38 +14,14 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
-from mmengine.registry import EVALUATOR
-from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import UserError
+from .judge import Judge, quiet
+from .pictures import LOSS, Trial, load_pictures
 from .sandwich import Sandwich
 from .space import State
-
-#: Ends of the metrics' names that are taken where none is named: of segmentors, of detectors with and without masks.
-_USUAL = ('mIoU', 'segm_mAP', 'bbox_mAP')
-LOSS = 'loss'
-
-
-@dataclass(frozen=True)
-class Trial:
-    """On what states are scored.
-
-    Attributes:
-        pictures: of the validation split, the first ones.
-        batches: of the training split, for the statistics of norms.
-        metric: end of a metric's name, or :data:`LOSS` for the negative loss; None for the usual one of the task.
-        seed: of the training split's order and augmentation.
-    """
-
-    pictures: int = 64
-    batches: int = 4
-    metric: str | None = None
-    seed: int = 0
 
 
 @dataclass
@@ -66,8 +41,6 @@ class Scorer:
         sandwich: the trained supernet.
         trial: how much, and by what.
 
-    Raises:
-        UserError: the metric is not among those that the config computes.
     """
 
     def __init__(self, cfg: Config, sandwich: Sandwich, trial: Trial) -> None:
@@ -78,32 +51,20 @@ class Scorer:
             for name, module in self.model.named_modules()
             if isinstance(module, _BatchNorm) and not name.startswith('backbone.')
         ]
-        with _quiet():
-            set_random_seed(trial.seed)
-            self._calibration = [batch for batch, _ in self._batches(cfg.train_dataloader, trial.batches, None)]
-            taken = self._batches(cfg.val_dataloader, None, trial.pictures)
-            self._validation, datasets = zip(*taken, strict=True)
-        self._evaluator: Evaluator = EVALUATOR.build(dict(type='Evaluator', metrics=cfg.val_evaluator))
-        self._evaluator.dataset_meta = datasets[0].metainfo
+        with quiet():
+            pictures = load_pictures(cfg, sandwich.data_preprocessor, trial)
+        self._calibration, self._validation = pictures.calibration, pictures.validation
+        ids = [sample.get('img_id') for batch in self._validation for sample in batch['data_samples']]
+        self._judge = Judge(cfg.val_evaluator, pictures.metainfo, ids, trial.metric)
         self._base: tuple[State, list[Level]] | None = None
-
-    def _batches(
-        self, loader: Mapping[str, Any], batches: int | None, pictures: int | None
-    ) -> Iterator[tuple[dict, Any]]:
-        """Preprocessed batches of a data loader, with its data set."""
-        config = {key: value for key, value in copy.deepcopy(dict(loader)).items() if key not in _WORKERS}
-        made = Runner.build_dataloader({**config, 'num_workers': 0}, seed=self.trial.seed, diff_rank_seed=False)
-        seen = 0
-        for number, batch in enumerate(made, 1):
-            data = self.sandwich.data_preprocessor(batch, False)
-            yield data, made.dataset
-            seen += len(data['inputs'])
-            if number == batches or (pictures is not None and seen >= pictures):
-                return
 
     @torch.no_grad()
     def score(self, state: State) -> float:
-        """Score of a state; larger is better."""
+        """Score of a state; larger is better.
+
+        Raises:
+            UserError: the metric is not among those that the config computes.
+        """
         levels = self._levels(state)
         with self._calibrated(state, levels), torch.random.fork_rng():
             torch.manual_seed(self.trial.seed)  # detectors draw samples for their losses
@@ -146,15 +107,15 @@ class Scorer:
 
     @torch.no_grad()
     def features(self, state: State, model: Any = None) -> list[Tensor]:
-        """Maps behind the neck for the first picture, of the supernet or of a model alone."""
+        """What becomes of the first picture behind the neck, or the head without one; of a model instead, if given."""
         batch = self._validation[0]
         levels = self._levels(state)
         with self._calibrated(state, levels):
             if model is not None:
-                return list(model.to(batch['inputs'].device).extract_feat(batch['inputs'][:1]))
+                return _behind_neck(model.to(batch['inputs'].device), batch['inputs'][:1])
             maps = tuple(x[:1] for x in self._maps(state, levels, 'validation', 0))
             with self.supernet.answering(maps):
-                return list(self.model.extract_feat(batch['inputs'][:1]))
+                return _behind_neck(self.model, batch['inputs'][:1])
 
     def _levels(self, state: State) -> list[Level]:
         """Stem and stages of a state on all batches."""
@@ -232,24 +193,15 @@ class Scorer:
         return total / pictures
 
     def _metric(self, state: State, levels: Sequence[Level]) -> float:
-        pictures = 0
         for number, batch in enumerate(self._validation):
             with self.supernet.answering(self._maps(state, levels, 'validation', number)):
-                found = self.model(batch['inputs'], copy.deepcopy(batch['data_samples']), mode='predict')
-            self._evaluator.process(found, None)
-            pictures += len(found)
-        with _quiet():
-            metrics = self._evaluator.evaluate(pictures)
-        wanted = _USUAL if self.trial.metric is None else (self.trial.metric,)
-        for end in wanted:
-            for name, value in metrics.items():
-                if name == end or name.endswith((f'/{end}', f'_{end}')):
-                    return float(value)
-        raise UserError(f'The config computes no metric {" or ".join(wanted)}: it has {", ".join(metrics)}.')
+                self._judge.add(self.model(batch['inputs'], copy.deepcopy(batch['data_samples']), mode='predict'))
+        return self._judge.tell()
 
 
-#: Entries of data loaders that go with processes of their own.
-_WORKERS = ('num_workers', 'persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
+def _behind_neck(model: Any, images: Tensor) -> list[Tensor]:
+    found = model.extract_feat(images) if model.with_neck else model(images, mode='tensor')
+    return [found] if isinstance(found, Tensor) else list(found)
 
 
 def _parts(shell: Any) -> Iterator[tuple[str, nn.Module]]:
@@ -286,15 +238,3 @@ def _fresh_statistics(norms: Mapping[str, nn.Module], tensors: Mapping[str, Tens
             key = f'{name}.{leaf}' if name else leaf
             fresh[key] = torch.full_like(tensors[key], start)
     return fresh
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MMEngine from telling of every evaluation."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -8,6 +8,8 @@ from .space import Space, State, Step
 
 #: Per stage and position, as :meth:`.metapath.MetaPathSupernet.importance` gives it.
 Importance = Sequence[Sequence[float]]
+#: Actions that its steps are made of.
+SLIMMING = ('drop', 'attention', 'narrow')
 
 
 def slimming_steps(space: Space, importance: Importance, state: State) -> list[Step]:
@@ -29,8 +31,5 @@ def slimming_steps(space: Space, importance: Importance, state: State) -> list[S
     def of_stage(step: Step) -> float:
         return sum(importance[step.stage][block.position] for block in state.blocks[step.stage])
 
-    return [
-        *least('drop', of_position),
-        *least('attention', lambda step: step.stage),
-        *least('narrow', of_stage),
-    ]
+    keys = (of_position, lambda step: step.stage, of_stage)
+    return [step for action, key in zip(SLIMMING, keys, strict=True) for step in least(action, key)]

@@ -157,11 +157,19 @@ class Space:
 
     def check(self) -> None:
         """Raises ``UserError`` for choices that are no networks'."""
+        for name in ('widths', 'depths', 'attention'):
+            if not isinstance(getattr(self, name), tuple):
+                raise UserError(f'space.{name} must be a list, one entry for each stage; got {getattr(self, name)!r}.')
         for stage, choices in enumerate(self.widths, 1):
-            if not isinstance(choices, tuple) or not choices or list(choices) != sorted(set(choices)):
+            if not _increase(choices):
                 raise UserError(f'space.widths of stage {stage} must be increasing numbers; got {choices!r}.')
-        if not self.ratios or list(self.ratios) != sorted(set(self.ratios)):
+        if not _increase(self.ratios):
             raise UserError(f'space.ratios must be increasing numbers; got {self.ratios!r}.')
+        for name in ('depths', 'attention'):
+            if not _are_numbers(getattr(self, name)):
+                raise UserError(f'space.{name} must be whole numbers; got {getattr(self, name)!r}.')
+        if not isinstance(self.attention_downsample, bool):
+            raise UserError(f'space.attention_downsample must be True or False; got {self.attention_downsample!r}.')
         if not len(self.widths) == len(self.depths) == len(self.attention) == 4:
             raise UserError(
                 'space.widths, space.depths and space.attention must have four entries, one for each stage.'
@@ -184,8 +192,23 @@ class Space:
 
     @property
     def smallest(self) -> State:
-        blocks = tuple((Block(depth - 1, self.ratios[0]),) for depth in self.depths)
-        return State(self.family, tuple(choices[0] for choices in self.widths), blocks, (0,) * len(self.depths))
+        return self.least(tuple(ACTIONS))
+
+    def least(self, actions: Sequence[str]) -> State:
+        """What is left of the largest state once no action leads further."""
+        end = -1 if 'narrow' not in actions else 0
+        ratio = self.ratios[0 if 'ratio' in actions else -1]
+        first = [depth - 1 if 'drop' in actions else 0 for depth in self.depths]
+        blocks = tuple(
+            tuple(Block(position, ratio) for position in range(start, depth))
+            for start, depth in zip(first, self.depths, strict=True)
+        )
+        attention = (0,) * len(self.depths)
+        if 'attention' not in actions:  # attending blocks go before others, but none goes as the last of its stage
+            pairs = zip(self.attention, self.depths, strict=True)
+            attention = self.attention if 'drop' not in actions else tuple(int(n == depth) for n, depth in pairs)
+        downsample = self.attention_downsample and 'downsample' not in actions
+        return State(self.family, tuple(choices[end] for choices in self.widths), blocks, attention, downsample)
 
     def random(self, generator: random.Random) -> State:
         """Any state; depths, widths, ratios and attention are drawn evenly."""
@@ -278,7 +301,15 @@ def _set(values: tuple, index: int, value: Any) -> tuple:
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(_tuples(part) for part in value) if isinstance(value, Sequence) else value
+    return tuple(_tuples(part) for part in value) if isinstance(value, list | tuple) else value
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, tuple) and all(type(value) is int for value in values)
+
+
+def _increase(values: Any) -> bool:
+    return _are_numbers(values) and bool(values) and list(values) == sorted(set(values))
 
 
 #: Every published row is a state of its family's. V2: all blocks of stages 3 and 4 attend in the largest network, as in

@@ -47,6 +47,7 @@ class Record:
         score: on the search's pictures.
         latency_ms: by the table.
         params_m: millions of parameters of the backbone.
+        measured_ms: of the whole network, where it was timed.
     """
 
     state: State
@@ -54,6 +55,7 @@ class Record:
     score: float
     latency_ms: float
     params_m: float
+    measured_ms: float | None = None
 
     @property
     def efficiency(self) -> float:
@@ -68,6 +70,7 @@ class Record:
                 latency_ms=self.latency_ms,
                 params_m=self.params_m,
                 mes=self.efficiency,
+                measured_ms=self.measured_ms,
                 state=self.state.to_dict(),
                 arch=to_arch(self.state.row),
             )
@@ -78,7 +81,8 @@ class Record:
         """The inverse of :meth:`to_json`."""
         content = json.loads(line)
         state = State.from_dict(content['state'])
-        return cls(state, content['action'], content['score'], content['latency_ms'], content['params_m'])
+        names = ('action', 'score', 'latency_ms', 'params_m')
+        return cls(state, measured_ms=content.get('measured_ms'), **{name: content[name] for name in names})
 
 
 class Scoring(Protocol):
@@ -113,20 +117,12 @@ class Walker:
         self.scoring.stand_at(self.space.largest)
         return self._record(self.space.largest, 'start', self.scoring.scores([self.space.largest])[0])
 
-    def step(self, record: Record, number: int) -> Record:
-        """The next state.
-
-        Raises:
-            UserError: no step gains anything.
-        """
+    def step(self, record: Record, number: int) -> Record | None:
+        """The next state; None where no step gains anything."""
         gains = {step: self._gain(record, step) for step in self.steps(record.state)}
         steps = [step for step, gain in gains.items() if gain > 0]
         if not steps:
-            raise UserError(
-                'No step from here makes the network faster, or smaller, by the table: it ends at '
-                f'{record.latency_ms:.1f} ms and {record.params_m:.2f} M parameters. Choose a larger target, or a '
-                'space with smaller networks.'
-            )
+            return None
         self.scoring.stand_at(record.state)
         states = [step.state for step in steps]
         scores = self.scoring.scores(states, lambda text: self.note(f'step {number}: {text}'))
@@ -135,7 +131,6 @@ class Walker:
             for index, (step, score) in enumerate(zip(steps, scores, strict=True))
         }
         best = choose(found)
-        assert best is not None, 'steps without gain were left out'
         return self._record(states[best], str(steps[best]), scores[best])
 
     def _gain(self, record: Record, step: Step) -> float:
@@ -152,18 +147,18 @@ def efficiency(params_m: float, latency_ms: float) -> float:
     return mobile_efficiency(dict(params_m=params_m, latency_ms=latency_ms))
 
 
-def check_target(space: Space, table: LatencyTable, target: Target) -> None:
-    """Raises ``UserError`` for a target that no state of the space reaches."""
-    smallest = space.smallest.row
-    latency, params = table.predict(smallest), parameters_of(smallest) / 1e6
+def check_target(least: State, table: LatencyTable, target: Target) -> None:
+    """Raises ``UserError`` for a target beyond the smallest network that a walk comes to."""
+    latency, params = table.predict(least.row), parameters_of(least.row) / 1e6
     if target.latency_ms < latency:
         raise UserError(
-            f'--latency-ms {target.latency_ms:g} is below the smallest network of the space, which takes {latency:.1f} '
-            'ms by the table. Choose a larger one, or a space with smaller networks.'
+            f'--latency-ms {target.latency_ms:g} is below the smallest network that this search comes to, which takes '
+            f'{latency:.1f} ms by the table. Choose a larger one, or a space with smaller networks.'
         )
     if target.params_m is not None and target.params_m < params:
         raise UserError(
-            f'--params-m {target.params_m:g} is below the smallest network of the space, which has {params:.2f} M.'
+            f'--params-m {target.params_m:g} is below the smallest network that this search comes to, which has '
+            f'{params:.2f} M.'
         )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from effformer_dense.benchmark.yardstick import Pace
 from effformer_dense.errors import UserError
-from effformer_dense.search import measuring
+from effformer_dense.search import measuring, timing
 from effformer_dense.search.latency import Conditions, LatencyTable, spearman, units_of, validate
 from effformer_dense.search.space import DEFAULTS
 from effformer_dense.variants import V1, V1_VARIANTS, V2, V2_VARIANTS
@@ -113,10 +114,10 @@ _ENTRY = next(iter(made_up_table(small(V2)).entries.values()))
 def test_a_measured_table_is_about_this_machine(family, monkeypatch) -> None:
     monkeypatch.setattr(measuring, 'MAX_MEAN_ERROR', 10)  # of machines that run tests, little can be expected
     monkeypatch.setattr(measuring, 'MIN_SPEARMAN', -1)
-    monkeypatch.setattr(measuring, 'cores_of_others', lambda *_: 0.0)
-    monkeypatch.setattr(measuring, '_PACE', 0.0)
+    monkeypatch.setattr(timing, 'cores_of_others', lambda *_: 0.0)
+    monkeypatch.setattr(timing, '_PACE', 0.0)
     space, notes, threads = small(family), [], torch.get_num_threads()
-    table = measuring.measure_table(space, Conditions(family, 64, 64), measuring.Effort(2, 3), notes.append)
+    table = measuring.measure_table(space, Conditions(family, 64, 64), timing.Effort(2, 3), notes.append)
     assert table.validation.networks == 3 and 'torch' in table.about and notes
     assert table.predict(space.largest.row) > 1.5 * table.predict(space.smallest.row) > 0
     assert set(table.validation.spearman_of) == {'parameters', 'operations'}
@@ -132,15 +133,40 @@ def test_published_rows_are_checked_where_the_space_holds_them() -> None:
 
 @pytest.mark.slow
 def test_a_busy_machine_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(measuring, 'cores_of_others', lambda *_: 1.0)
+    monkeypatch.setattr(timing, 'cores_of_others', lambda *_: 1.0)
     with pytest.raises(UserError, match=r'busy: other programs keep 1\.00 cores busy, in 4 rounds'):
-        measuring.measure_rows([small(V2).smallest.row], Conditions(V2, 64, 64), measuring.Effort(1))
+        timing.measure_rows([small(V2).smallest.row], Conditions(V2, 64, 64), timing.Effort(1))
+
+
+def test_rounds_that_prove_to_have_been_slow_are_repeated(monkeypatch) -> None:
+    """The machine doubles its pace in the third round: of the first two nothing is kept."""
+    monkeypatch.setattr(timing, 'cores_of_others', lambda *_: 0.0)
+    paces, taken = [1.0, 1.0, 2.0, 1.9, 1.0, 2.0], []
+
+    class Scripted:
+        def __init__(self) -> None:
+            self.times_ms, self.part_times_ms = [], {('stem', 0, (8,)): []}
+
+        def measure(self) -> None:
+            taken.append(len(taken))
+            for times in (self.times_ms, *self.part_times_ms.values()):
+                times.append(taken[-1])
+
+        keep = timing.TimedNetwork.keep
+
+    watch, network = timing.Watch(Conditions(V2, 64, 64), lambda _: None), Scripted()
+    monkeypatch.setattr(watch._yardstick, 'pace', lambda: Pace(paces.pop(0), 1.0))
+    watch.run([network], timing.Effort(3), random.Random(0))
+    assert network.times_ms == network.part_times_ms['stem', 0, (8,)] == [4, 5, 7] and not paces  # after two warm-ups
+    paces[:] = [1.0] + 7 * [0.5]
+    with pytest.raises(UserError, match='it reaches 50% of the pace that it had, in 7 rounds'):
+        watch.run([Scripted()], timing.Effort(2), random.Random(0))
 
 
 @pytest.mark.slow
 def test_a_table_that_foretells_badly_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(measuring, 'cores_of_others', lambda *_: 0.0)
-    monkeypatch.setattr(measuring, '_PACE', 0.0)
+    monkeypatch.setattr(timing, 'cores_of_others', lambda *_: 0.0)
+    monkeypatch.setattr(timing, '_PACE', 0.0)
     monkeypatch.setattr(measuring, 'MAX_MEAN_ERROR', 1e-9)
     with pytest.raises(UserError, match='foretells badly, and is not written'):
-        measuring.measure_table(small(V2), Conditions(V2, 64, 64), measuring.Effort(1, 2))
+        measuring.measure_table(small(V2), Conditions(V2, 64, 64), timing.Effort(1, 2))

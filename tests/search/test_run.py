@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from dataclasses import replace
@@ -25,11 +26,14 @@ from effformer_dense.engine.runner import evaluate, train
 from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions, EvaluationOptions, SearchOptions, TableOptions
 from effformer_dense.rows import to_arch
-from effformer_dense.search import run
+from effformer_dense.search import run, training
+from effformer_dense.search.job import Job
 from effformer_dense.search.methods import JOINT, SLIM, Method
-from effformer_dense.search.run import Job, extract, search
-from effformer_dense.search.scoring import Scorer, Trial
-from effformer_dense.search.space import Space
+from effformer_dense.search.pictures import Trial
+from effformer_dense.search.run import extract, search
+from effformer_dense.search.scoring import Scorer
+from effformer_dense.search.space import ACTIONS, PAPER_ACTIONS, Space
+from effformer_dense.search.training import to_supernet
 from effformer_dense.search.walk import read_path
 from effformer_dense.variants import V1, V2
 from tests.helpers import PROJECT_ROOT
@@ -106,16 +110,26 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path, m
 
     scores = evaluate(ConfigOptions(found, work_dir=tmp_path / 'test'), EvaluationOptions(folder / 'found.pth'))
     assert 0 <= scores['mIoU'] <= 1
-    train(ConfigOptions(found, work_dir=tmp_path / 'trained'))
-    assert (tmp_path / 'trained' / 'iter_3.pth').exists()
+    train(ConfigOptions(found, ('optim_wrapper.optimizer.lr=1e-12',), work_dir=tmp_path / 'trained'))
+    trained = torch.load(tmp_path / 'trained' / 'iter_3.pth', weights_only=False)['state_dict']
+    for name, _ in model.named_parameters():  # it starts from them
+        assert torch.allclose(trained[name], state[name], atol=1e-9), name
 
-    # Resumed from the middle, it comes to the same.
-    too_slow.append(1.1)
+    # It is finished, and stays so.
     before = (folder / 'path.jsonl').read_text()
-    (folder / 'path.jsonl').write_text(''.join(line + '\n' for line in before.splitlines()[:2]))
     resumed = replace(job, search=replace(job.search, resume=True))
-    search(resumed, notes.append)
-    assert (folder / 'path.jsonl').read_text() == before
+    with monkeypatch.context() as patch:
+        patch.setattr(run, 'make_scorer', lambda *_: pytest.fail('scored'))
+        assert search(resumed, notes.append) == found
+    assert 'This search is finished' in notes[-1]
+
+    # Resumed from where it was found too slow, whatever the clock says now, it comes to the same; so from the middle.
+    for lines in (len(records) - 1, 2):
+        (folder / 'found.png').unlink()
+        (folder / 'path.jsonl').write_text(''.join(line + '\n' for line in before.splitlines()[:lines]))
+        too_slow += [1.1] if lines == 2 else []
+        search(resumed, notes.append)
+        assert (folder / 'path.jsonl').read_text() == before
 
     # Another point of the path.
     wanted = records[2].latency_ms
@@ -124,8 +138,11 @@ def test_what_a_search_leaves_is_an_ordinary_network(job: Job, tmp_path: Path, m
 
     with pytest.raises(UserError, match='holds this search already: --resume'):
         search(job, notes.append)
-    with pytest.raises(UserError, match='holds another search: pictures 4 there, 3 here'):
+    with pytest.raises(UserError, match=r'holds another search: pictures 4 there, 3 here.*--supernet .*supernet'):
         search(replace(resumed, search=replace(resumed.search, pictures=3)), notes.append)
+    table = replace(resumed.search, table=folder / 'table.json')
+    with pytest.raises(UserError, match='holds another search: table None there'):
+        search(replace(resumed, search=table), notes.append)
 
 
 @pytest.mark.slow
@@ -166,7 +183,7 @@ def test_a_given_table_and_supernet_are_used_and_kept_for_later(job: Job, tmp_pa
         patch.setattr(run, 'measure_rows', busy)
         search(job, notes.append)
     assert any('Not timed as a whole, taken by the table: This machine is busy' in note for note in notes)
-    monkeypatch.setattr(run, 'train', lambda *_: pytest.fail('trained'))
+    monkeypatch.setattr(training, 'train', lambda *_: pytest.fail('trained'))
     monkeypatch.setattr(run, 'measure_rows', lambda *_: pytest.fail('measured'))
     given = replace(
         job.search, table=job.folder / 'table.json', supernet=job.folder / 'supernet', latency_share=SHARE + 0.15
@@ -191,7 +208,7 @@ def test_states_of_a_detectors_supernet_are_scored(tmp_path: Path, metric: str) 
     for split in ('train', 'val'):
         datasets_of(cfg, split)[0].generate()
     space = Space.from_config(V2, SPACE)
-    sandwich = MODELS.build(run.to_supernet(cfg, space, JOINT).model)
+    sandwich = MODELS.build(to_supernet(cfg, space, JOINT).model)
     sandwich.init_weights()
     scorer = Scorer(cfg, sandwich, Trial(2, 1, metric))
     states = [space.largest, *(space.random(random.Random(seed)) for seed in range(2))]
@@ -204,19 +221,38 @@ def test_states_of_a_detectors_supernet_are_scored(tmp_path: Path, metric: str) 
 
 
 def test_targets_and_tables_are_checked_before_any_training(job: Job, monkeypatch) -> None:
-    monkeypatch.setattr(run, 'train', lambda *_: pytest.fail('trained'))
-    low = replace(job, search=replace(job.search, latency_share=0.0, latency_ms=0.1))
+    monkeypatch.setattr(training, 'train', lambda *_: pytest.fail('trained'))
+
+    def given(**options) -> Job:
+        return replace(job, search=replace(job.search, resume=True, **options))
+
     with pytest.raises(UserError, match=r'--latency-ms 0.1 is below the smallest network'):
-        search(low)
+        search(given(latency_share=0.0, latency_ms=0.1))
+    # What decides on the walk may be put right, as long as there is none.
+    space = Space.from_config(V2, SPACE)
+    of_all, of_paper = (made_up_table(space).predict(space.least(actions).row) for actions in (ACTIONS, PAPER_ACTIONS))
+    assert of_all < of_paper
+    with pytest.raises(UserError, match=r'is below the smallest network that this search comes to'):
+        search(given(latency_share=0.0, latency_ms=(of_all + of_paper) / 2, paper_actions=True))
+    with pytest.raises(UserError, match=r'The config computes no metric mIuO: it has .*mIoU.*Name one of them'):
+        search(given(score='mIuO'))
+    with pytest.raises(UserError, match='holds another search: size'):
+        search(replace(given(), size=(128, 128)))
     (job.folder / 'search.json').unlink()
     with pytest.raises(UserError, match='other conditions: height 64 there, 128 here; width 64 there, 128 here'):
         search(replace(job, size=(128, 128)))
+    (job.folder / 'search.json').unlink()
+    content = json.loads(job.table.read_text())
+    content['entries'] = [entry for entry in content['entries'] if entry['kind'] != 'dual']
+    job.table.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"does not cover the space of the search. The latency table has no 'dual'"):
+        search(job)
 
 
 def test_the_supernet_of_a_config_has_its_data_and_its_largest_network(job: Job) -> None:
     cfg = open_config(job.config)
     space = Space.from_config(V2, cfg.search.space)
-    supernet = run.to_supernet(cfg, space, JOINT)
+    supernet = to_supernet(cfg, space, JOINT)
     assert supernet.model.model.neck.in_channels == [8, 16, 32, 48]
     assert cfg.model.neck.in_channels == [32, 48, 96, 176]  # not changed
     sandwich = MODELS.build(supernet.model)
@@ -232,7 +268,7 @@ def test_configs_of_searches_build_their_supernets(method: Method, task: str) ->
     cfg = open_config(ConfigOptions(PROJECT_ROOT / 'configs' / 'search' / name, from_scratch=True))
     space = Space.from_config(method.family, (cfg.get('search') or {}).get('space'))
     with torch.device('meta'):
-        trained = MODELS.build(run.to_supernet(cfg, space, method).model)
+        trained = MODELS.build(to_supernet(cfg, space, method).model)
     assert type(trained) is method.training and trained.supernet.space == space
 
 
@@ -256,6 +292,8 @@ def test_configs_of_searches_build_their_supernets(method: Method, task: str) ->
         (['extract', 'nowhere.jsonl', '--latency-ms', '5'], 'nowhere.jsonl is not there'),
         (['extract', 'nowhere.jsonl'], '--latency-ms is missing'),
         (['table', 'v2', '--rounds', '0'], '--rounds 0 is not 1 or more'),
+        (['table', 'v2', '--validate', '1'], '--validate 1 is too few to tell an order'),
+        (['table', 'v2', '--device', 'cdua', '--out', 'nowhere.json'], "got 'cdua'"),
         (['table', 'v2', '--size', 'big'], "got 'big'"),
     ],
 )

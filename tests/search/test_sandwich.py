@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import multiprocessing
 
+from effformer_dense.engine.training.statistics import average_statistics
 from effformer_dense.errors import UserError
 from effformer_dense.search.sandwich import Sandwich, SandwichProcesses
 from effformer_dense.variants import V2
@@ -90,6 +91,29 @@ def test_gradients_of_a_step_are_the_sum_of_those_of_its_networks() -> None:
     assert sandwich.supernet.state == sandwich.supernet.space.largest and int(sandwich.iteration) == 1
 
 
+def test_several_iterations_make_one_step_where_the_config_accumulates() -> None:
+    parts = build()
+    optimizer = KeptGradients(parts.parameters(), lr=0.1)
+    accumulating = OptimWrapper(optimizer, accumulative_counts=2)
+    for iteration in range(2):
+        before = copy.deepcopy(parts.state_dict())
+        parts.train_step(batch(iteration), accumulating)
+        stem = 'model.backbone.largest.stem.conv1.conv.weight'
+        assert torch.equal(before[stem], parts.state_dict()[stem]) == (iteration == 0)
+    assert accumulating.inner_count == 2
+    gradients = []
+    for iteration in range(2):
+        single = build()
+        single.iteration.fill_(iteration)  # which networks it draws
+        alone = KeptGradients(single.parameters(), lr=0.0)
+        single.train_step(batch(iteration), OptimWrapper(alone))
+        gradients.append({name: alone.given.get(id(p)) for name, p in single.named_parameters()})
+    for name, parameter in parts.named_parameters():
+        both = [given[name] for given in gradients if given[name] is not None]
+        if both:
+            assert torch.allclose(optimizer.given[id(parameter)], sum(both) / 2, rtol=1e-3, atol=1e-6), name
+
+
 def test_networks_of_a_step_follow_from_iteration_and_seed() -> None:
     sandwich = build()
     assert sandwich.states(5) == sandwich.states(5) != sandwich.states(6)
@@ -113,6 +137,7 @@ def _rank(rank: int, port: int, folder: str) -> None:
     optimizer = OptimWrapper(torch.optim.SGD(sandwich.parameters(), lr=0.05))
     for step in range(20):
         sandwich.train_step(batch(seed=2 * step + rank), optimizer)
+        average_statistics(sandwich)  # as the hook of all trainings does
     torch.save(sandwich.module.state_dict(), f'{folder}/{rank}.pth')
     dist.barrier()
     dist.destroy_process_group()

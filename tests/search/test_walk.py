@@ -59,10 +59,9 @@ def test_published_rows_have_their_scores_of_efficiency() -> None:
 
 
 def test_the_step_is_the_one_that_costs_least_for_its_gain() -> None:
-    candidates = {1: Candidate(0.2, 10.0), 2: Candidate(0.1, 4.0), 3: Candidate(0.0, -1.0), 4: Candidate(0.3, 20.0)}
+    candidates = {1: Candidate(0.2, 10.0), 2: Candidate(0.1, 4.0), 4: Candidate(0.3, 20.0)}
     assert choose(candidates) == 4
     assert choose({**candidates, 5: Candidate(-0.1, 1.0), 6: Candidate(-0.01, 3.0)}) == 6
-    assert choose({3: Candidate(-5.0, 0.0)}) is None
 
 
 @pytest.mark.slow
@@ -105,25 +104,23 @@ def test_a_walk_goes_on_as_if_it_had_not_been_interrupted(tmp_path: Path) -> Non
 def test_actions_of_the_paper_alone() -> None:
     walk = walker(actions=PAPER_ACTIONS)
     record = walk.start()
-    while True:
-        try:
-            record = walk.step(record, 0)
-        except UserError as error:
-            assert 'No step from here' in str(error)
-            break
+    while (following := walk.step(record, 0)) is not None:
+        record = following
     # Attention goes with its blocks alone, and attention downsampling never.
     assert record.state.attention_downsample and all(len(stage) == 1 for stage in record.state.blocks)
+    least = walk.space.least(PAPER_ACTIONS)
+    assert walk.table.predict(least.row) <= record.latency_ms < 1.2 * walk.table.predict(least.row)
 
 
 def test_targets_below_the_smallest_network_are_refused() -> None:
     space = small(V2)
     table = made_up_table(space)
     latency, params = table.predict(space.smallest.row), parameters_of(space.smallest.row) / 1e6
-    check_target(space, table, Target(latency, params))
-    with pytest.raises(UserError, match=f'below the smallest network of the space, which takes {latency:.1f} ms'):
-        check_target(space, table, Target(0.9 * latency))
+    check_target(space.smallest, table, Target(latency, params))
+    with pytest.raises(UserError, match=f'below the smallest network .*, which takes {latency:.1f} ms'):
+        check_target(space.smallest, table, Target(0.9 * latency))
     with pytest.raises(UserError, match=f'which has {params:.2f} M'):
-        check_target(space, table, Target(100.0, 0.5 * params))
+        check_target(space.smallest, table, Target(100.0, 0.5 * params))
 
 
 def test_any_point_of_a_path_can_be_taken(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...search.measuring import Effort, measure_rows
 from ...search.space import State
+from ...search.timing import Effort, measure_rows
 from ..folder import working_on
 from ..jobs import silence_init, wait_for, workers
 from .kept import kept

@@ -12,9 +12,10 @@ from ...config.home import find_config
 from ...engine.open import open_config
 from ...errors import UserError
 from ...options import ConfigOptions, SearchOptions, TableOptions
+from ...search.job import Job, space_of
 from ...search.latency import LatencyTable
 from ...search.methods import JOINT
-from ...search.run import Job, search, space_of
+from ...search.run import search
 from ...search.space import Space
 from ...search.walk import Record, read_path
 from .settings import Settings

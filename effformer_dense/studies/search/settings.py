@@ -13,7 +13,7 @@ seed; scores are mIoU on the held-out pictures.
 * *Shrunk*: the largest network with all widths and depths times one factor and one ratio for all blocks, the one whose
   latency by the table is nearest to the found one's.
 * *States*: twelve of the walk, evenly apart from its first to its last.
-* *Inherited*: the found network, trained as long from what it has in the supernet.
+* *Inherited*: the found network, trained as long from what it has in the supernet, neck and head included.
 * *Tables*: walks in the same supernet by tables of 224 x 224 px and of 800 x 1344 px, both until the network takes a
   given share of what the largest one takes at 800 x 1344 px, by the second table.
 

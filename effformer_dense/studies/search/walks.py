@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ...errors import UserError
 from ...search.latency import Conditions, LatencyTable
-from ...search.measuring import Effort, measure_rows, measure_table
+from ...search.measuring import measure_table
 from ...search.methods import JOINT
-from ...search.run import make_scorer
 from ...search.space import Space, State
+from ...search.timing import Effort, measure_rows
+from ...search.training import make_scorer
 from ...search.walk import Walker, read_path, write_path
 from .kept import kept
 from .searched import Note, Searched
@@ -76,7 +78,10 @@ def _walk_by_each(
 def _walk(walker: Walker, path: Path, arrived: Callable[[State], bool], note: Note) -> State:
     records = read_path(path) if path.exists() else [walker.start()]
     while not arrived(records[-1].state):
-        records.append(walker.step(records[-1], len(records)))
+        following = walker.step(records[-1], len(records))
+        if following is None:
+            raise UserError(f'The walk of {path} ends at {records[-1].latency_ms:.1f} ms. Take a larger latency_share.')
+        records.append(following)
         write_path(path, records)
         note(f'{path.stem}, {len(records) - 1}: {records[-1].action}')
     return records[-1].state

@@ -1,0 +1,195 @@
+"""A search that is asked for, and the folder that holds it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..engine.training.session import rank_and_size
+from ..errors import UserError
+from ..files import check_output_dir, make_output_dir, write_text
+from ..options import ConfigOptions, SearchOptions, TableOptions
+from .latency import Conditions, LatencyTable
+from .methods import METHODS, Method
+from .space import Space
+from .walk import Target
+
+#: What decides on the walk alone: until it has begun, it may be changed.
+_OF_WALK = ('latency_ms', 'latency_share', 'params_m', 'pictures', 'batches', 'score', 'paper_actions')
+
+
+@dataclass(frozen=True)
+class Job:
+    """A search.
+
+    Attributes:
+        method: how is searched.
+        config: of the task, with its overrides.
+        size: (height, width) px, for which the network should be fast.
+        search: target and scoring.
+        measuring: of the latency table.
+    """
+
+    method: Method
+    config: ConfigOptions
+    size: tuple[int, int]
+    search: SearchOptions
+    measuring: TableOptions
+
+    @property
+    def folder(self) -> Path:
+        return self.config.work_dir or Path('work_dirs') / f'search_{Path(self.config.config).stem}'
+
+    @property
+    def table(self) -> Path:
+        """The latency table."""
+        return self.folder / 'table.json'
+
+    @property
+    def supernet(self) -> Path:
+        """Work dir of the supernet's training."""
+        return self.folder / 'supernet'
+
+    @property
+    def path(self) -> Path:
+        """States of the walk."""
+        return self.folder / 'path.jsonl'
+
+    @property
+    def found(self) -> Path:
+        """Config of the network that was found."""
+        return self.folder / 'found.py'
+
+    @property
+    def processes(self) -> int:
+        return rank_and_size(self.config.launcher)[1]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one of several that writes files."""
+        return rank_and_size(self.config.launcher)[0] == 0
+
+    @property
+    def target(self) -> Target:
+        return Target(self.search.latency_ms, self.search.params_m)
+
+    @property
+    def times_whole_networks(self) -> bool:
+        """Whether networks can be timed here: no table of another machine is given, nor do processes disturb."""
+        return self.search.table is None and self.processes == 1
+
+    def conditions(self, family: str) -> Conditions:
+        m = self.measuring
+        return Conditions(family, *self.size, device=m.device, threads=m.threads, precision=m.precision)
+
+    def with_latency(self, space: Space, table: LatencyTable) -> Job:
+        """With the target in ms, where it was a share of what the largest network takes."""
+        share = self.search.latency_share
+        if not share:
+            return self
+        latency_ms = share * table.predict(space.largest.row)
+        return replace(self, search=replace(self.search, latency_ms=latency_ms, latency_share=0.0))
+
+
+def space_of(cfg: Config, method: Method) -> Space:
+    """The states that a task's config lets a method choose from.
+
+    Raises:
+        UserError: its backbone is of another family than the method's, or see :meth:`.space.Space.from_config`.
+    """
+    family = cfg.model.backbone.type
+    if family != method.family:
+        others = [other.name for other in METHODS.values() if other.family == family]
+        way = f' Search for those with: {others[0]}.' if others else ''
+        raise UserError(
+            f'{method.name} searches for networks of {method.family}; the backbone of the config is {family}.{way}'
+        )
+    return Space.from_config(family, (cfg.get('search') or {}).get('space'))
+
+
+def claim(job: Job, cfg: Config, space: Space) -> None:
+    """Make a folder that of a search, or find that it is.
+
+    Raises:
+        UserError: there is one and ``--resume`` is not given, or one of another space, size, target or scoring.
+    """
+    folder = job.folder
+    check_output_dir(folder)
+    wanted = _description(job, cfg, space)
+    place = folder / 'search.json'
+    found = json.loads(place.read_text()) if place.exists() else wanted
+    different = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+    if any(key not in _OF_WALK for key in different) or (different and job.path.exists()):
+        said = '; '.join(f'{key} {found.get(key)} there, {wanted.get(key)} here' for key in different)
+        raise UserError(
+            f'{folder} holds another search: {said}. Name another folder with --work-dir; its table and supernet can '
+            f'be used there, if they are of the same: --table {job.table} --supernet {job.supernet}.'
+        )
+    if place.exists() and not job.search.resume:
+        raise UserError(f'{folder} holds this search already: --resume goes on with it, --work-dir begins elsewhere.')
+    make_output_dir(folder)
+    write_text(place, json.dumps(wanted, indent=1))
+
+
+def _description(job: Job, cfg: Config, space: Space) -> dict[str, Any]:
+    """All that decides what a search comes to."""
+    search = job.search
+    described = dict(
+        method=job.method.name,
+        config=str(Path(cfg.filename).absolute()),
+        cfg_options=job.config.cfg_options,
+        space=vars(space),
+        size=job.size,
+        latency_ms=search.latency_ms,
+        latency_share=search.latency_share,
+        params_m=search.params_m,
+        pictures=search.pictures,
+        batches=search.batches,
+        score=search.score,
+        paper_actions=search.paper_actions,
+        table=None if search.table is None else _digest(search.table),
+        supernet=None if search.supernet is None else str(search.supernet.absolute()),
+    )
+    return json.loads(json.dumps(described))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UserError(f'Latency table {path} cannot be read: {error.strerror}.') from error
+
+
+def read_job(path: Path, latency_ms: float) -> Job:
+    """The search whose walk is in a file, with another target.
+
+    Args:
+        path: ``path.jsonl`` in the folder of a search.
+        latency_ms: the target.
+
+    Raises:
+        UserError: there is no search in that folder.
+    """
+    place = path.parent / 'search.json'
+    try:
+        about: dict[str, Any] = json.loads(place.read_text())
+    except OSError as error:
+        raise UserError(
+            f'{place} cannot be read: {error.strerror}. A path is of use in the folder of its search, beside '
+            'search.json, table.json and supernet.'
+        ) from error
+    options = ConfigOptions(Path(about['config']), tuple(about['cfg_options']), work_dir=path.parent)
+    search = SearchOptions(
+        latency_ms,
+        supernet=about['supernet'] and Path(about['supernet']),
+        pictures=about['pictures'],
+        batches=about['batches'],
+        score=about['score'],
+        resume=True,
+    )
+    return Job(METHODS[about['method']], options, tuple(about['size']), search, TableOptions())

@@ -1,0 +1,78 @@
+"""A config's metric on the pictures of a search, computed by each process for itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.registry import EVALUATOR
+
+from ..errors import UserError
+
+#: Ends of the metrics' names that are taken where none is named: of segmentors, of detectors with and without masks.
+_USUAL = ('mIoU', 'segm_mAP', 'bbox_mAP')
+
+
+class Judge:
+    """Collects predictions and tells the metric of them.
+
+    MMEngine's evaluator would gather the results of all processes, each of which scores states of its own.
+
+    Args:
+        metrics: config of one or several.
+        metainfo: of the data set.
+        ids: of its pictures that are predicted; the others do not count as missed.
+        wanted: end of a metric's name; None for the usual one of the task.
+    """
+
+    def __init__(self, metrics: Any, metainfo: Mapping[str, Any], ids: Sequence[int], wanted: str | None) -> None:
+        self._evaluator: Evaluator = EVALUATOR.build(dict(type='Evaluator', metrics=metrics))
+        self._evaluator.dataset_meta = dict(metainfo)
+        for metric in self._evaluator.metrics:
+            if hasattr(metric, 'img_ids'):  # of COCO: all pictures of the file, where nobody says otherwise
+                metric.img_ids = list(ids)
+        self._wanted = _USUAL if wanted is None else (wanted,)
+
+    def add(self, predictions: Sequence[Any]) -> None:
+        """Take in what a model predicts."""
+        self._evaluator.process(predictions, None)
+
+    def tell(self) -> float:
+        """The metric of all that was taken in since the last time.
+
+        Raises:
+            UserError: it is not among those that the config computes.
+        """
+        metrics: dict[str, float] = {}
+        with quiet():
+            for metric in self._evaluator.metrics:
+                prefix = f'{metric.prefix}/' if metric.prefix else ''
+                computed = metric.compute_metrics(metric.results)
+                metrics.update({f'{prefix}{name}': value for name, value in computed.items()})
+                metric.results.clear()
+        if not metrics:  # COCO's for a detector that finds nothing at all
+            return 0.0
+        for end in self._wanted:
+            for name, value in metrics.items():
+                if name == end or name.endswith((f'/{end}', f'_{end}')):
+                    return float(value)
+        raise UserError(
+            f'The config computes no metric {" or ".join(self._wanted)}: it has {", ".join(metrics)}. '
+            'Name one of them with --score, or loss.'
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MMEngine from telling of every evaluation."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

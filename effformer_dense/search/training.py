@@ -1,0 +1,89 @@
+"""The supernet of a task: its config, its training, and what scores states with it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import barrier
+from mmengine.registry import MODELS
+
+from ..checkpoint.whole_model import find_checkpoint, load_weights
+from ..config.switches import forgo_sync_batch_norm
+from ..engine.runner import train
+from ..files import write_text
+from .job import Job
+from .methods import Method
+from .pictures import Trial
+from .result import set_widths, without_pretrained
+from .scoring import Scorer
+from .space import Space
+
+Note = Callable[[str], None]
+
+
+def to_supernet(cfg: Config, space: Space, method: Method) -> Config:
+    """The task's config with a supernet in the place of its backbone, and its training.
+
+    Weights of published networks are left out: none of them has all blocks of the largest network.
+    """
+    supernet = copy.deepcopy(cfg)
+    model = supernet.model
+    set_widths(model, tuple(choices[-1] for choices in space.widths))
+    backbone = {**model.backbone, 'init_cfg': without_pretrained(model.backbone) or None}
+    model.backbone = dict(type=method.supernet.__name__, backbone=backbone, space=space.to_config())
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    supernet.model = dict(type=method.training.__name__, model=model, seed=seed)
+    supernet.model_wrapper_cfg = dict(type='SandwichProcesses')
+    if method.undecayed and supernet.get('optim_wrapper'):
+        decay = dict(custom_keys={name: dict(decay_mult=0.0) for name in method.undecayed})
+        supernet.merge_from_dict(dict(optim_wrapper=dict(paramwise_cfg=decay)))
+    imports = list((cfg.get('custom_imports') or {}).get('imports', ['effformer_dense']))
+    supernet.custom_imports = dict(imports=[*imports, method.training.__module__], allow_failed_imports=False)
+    supernet.load_from = None
+    for key in ('work_dir', 'search', 'distill'):
+        supernet.pop(key, None)
+    return supernet
+
+
+def make_scorer(job: Job, cfg: Config, space: Space, note: Note) -> Scorer:
+    """What scores states: with the supernet that is there, or that is trained now."""
+    supernet = to_supernet(cfg, space, job.method)
+    checkpoint = _trained(job, supernet, note)
+    search = job.search
+    return scorer_of(cfg, supernet, Trial(search.pictures, search.batches, search.score), checkpoint)
+
+
+def scorer_of(cfg: Config, supernet: Config, trial: Trial, checkpoint: Path | None) -> Scorer:
+    """What scores states of a supernet, with weights of a checkpoint, or with those that a training begins with."""
+    model = copy.deepcopy(supernet.model)
+    forgo_sync_batch_norm(model)  # each process scores states of its own
+    sandwich = MODELS.build(model)
+    if checkpoint is None:
+        sandwich.init_weights()
+    else:
+        load_weights(sandwich, checkpoint)
+    return Scorer(cfg, sandwich.to(get_device()), trial)
+
+
+def _trained(job: Job, supernet: Config, note: Note) -> Path:
+    """Checkpoint of the trained supernet."""
+    if job.search.supernet is not None:
+        return find_checkpoint(job.search.supernet)
+    folder, config = job.supernet, job.supernet.with_suffix('.py')
+    done = folder / 'trained'
+    if not done.exists():
+        note('Training the supernet')
+        if job.is_first:
+            write_text(config, supernet.pretty_text)
+        barrier()
+        options = replace(job.config, config=config, cfg_options=(), work_dir=folder, data_root=None)
+        train(options, 'auto' if list(folder.glob('*.pth')) else None)
+        if job.is_first:
+            write_text(done, '')
+    barrier()
+    return find_checkpoint(folder)

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import tyro
@@ -93,6 +94,21 @@ def understand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -
         return ''
 
     return tell
+
+
+def test_what_documents_measure_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options that go together by themselves need not go with others."""
+    pytest.importorskip('timm')
+    found = [one for path in DOCUMENTS for one in in_document(path.read_text()) if one[0] == 'benchmark']
+    elsewhere = {'--published', 'bf16', 'cuda'}  # what not every machine has
+    here = [one for one in found if not elsewhere & set(one[1])]
+    assert len(here) > 7
+    measured = mock.Mock()
+    monkeypatch.setattr('effformer_dense.benchmark.report.run', measured)
+    monkeypatch.setattr('effformer_dense.benchmark.cases.available_cores', lambda: 2)
+    for one in here:
+        cli.parse_and_call(*one)
+    assert measured.call_count == len(here) and all(call.args[0] for call in measured.call_args_list)
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)

@@ -10,6 +10,9 @@ from torch import nn
 
 from ..errors import UserError
 
+#: Where models that train another one have it.
+_WRAPPED = ('student', 'model')
+
 
 @runtime_checkable
 class Layered(Protocol):
@@ -62,7 +65,9 @@ class LayerDecay(DefaultOptimWrapperConstructor):
 
     def _factors(self, model: nn.Module) -> dict[int, float]:
         """{id of a parameter: factor of its learning rate}, for those of the backbone."""
-        backbone: Any = getattr(model, 'backbone', None)
+        holders = [model, *(getattr(model, name, None) for name in _WRAPPED)]
+        backbones = (getattr(holder, 'backbone', None) for holder in holders)
+        backbone: Any = next((found for found in backbones if found is not None), None)
         if not isinstance(backbone, Layered) or not isinstance(backbone, nn.Module):
             raise UserError(
                 "LayerDecay reads the order of layers from the model's backbone, and "

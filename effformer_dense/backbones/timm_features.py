@@ -203,6 +203,13 @@ class TimmFeatures(BaseModule):
             source = create(self.model_name, {**self._arguments, **arguments}, pretrained=True)
         except UserError:
             raise
+        except RuntimeError as error:
+            if 'size mismatch' not in str(error):
+                raise
+            raise UserError(
+                f"timm's weights of {self.model_name} are of another size than img_size={self.img_size}: take the one "
+                'that they were trained at, or train without them: --from-scratch.'
+            ) from error
         except Exception as error:  # the hub library passes on whatever its HTTP client raises
             raise MissingFileError(
                 f"timm's weights of {self.model_name} could not be had ({type(error).__name__}: {error}). Run once "

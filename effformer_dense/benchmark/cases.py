@@ -209,7 +209,11 @@ def _check_timm() -> None:
 def _misfit(case: Case) -> str:
     """Why a contender cannot take the size of its group; empty where it can."""
     size = (case.height, case.width)
+    if is_timm(case.model) and 'fused' in case.mode and case.precision == 'bf16':
+        return f'{case.label} is of timm, whose networks are not fused in bf16.'
     if case.mode in (*TIMM, PUBLISHED):
+        if case.with_cp:
+            return f'--with-cp is for our networks, not for {case.mode}.'
         if is_timm(case.model) or is_config(case.model):
             return f'--modes {case.mode} is for our variants: {case.label} is measured by eager, fused and compiled.'
         row = variant_names()[case.model]

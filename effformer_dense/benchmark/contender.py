@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -104,7 +105,10 @@ class Worker:
         try:
             answer = self._connection.recv()
         except EOFError as error:
-            raise TooLargeError(self._name, 'its process was ended') from error
+            self._process.join(_END_S)
+            if self._process.exitcode in (None, -signal.SIGKILL):  # as systems do that have no memory left
+                raise TooLargeError(self._name, 'its process was ended') from error
+            raise UserError(f'{self._name}: its process has ended, with status {self._process.exitcode}.') from error
         if isinstance(answer, MemoryError) or (
             isinstance(answer, RuntimeError) and _SPEAKS_OF_MEMORY.search(str(answer))
         ):
@@ -134,7 +138,10 @@ def _serve(connection: Connection, target: Callable[[Any], tuple[Any, Callable[[
         while connection.recv():
             connection.send(answer())
     except Exception as error:
-        connection.send(error)
+        try:
+            connection.send(error)
+        except Exception:  # it holds what cannot be sent
+            connection.send(UserError(f'{type(error).__name__}: {error}'))
 
 
 def end_with_parent() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -70,7 +69,7 @@ def build_subject(case: Case) -> Subject:
     if whole:
         subject = Subject(lambda: None, parameters)
         _time_parts(model, subject.parts_ms, case.device)
-        subject.step = _in_precision(case, _predict_step(model, case))
+        subject.step = _in_precision(case, _predict_step(model, case, subject.parts_ms))
         return subject
     images = torch.randn(case.batch, 3, case.height, case.width, device=case.device)
     step = _train_step(model, images) if case.train else torch.inference_mode()(lambda: model(images))
@@ -81,7 +80,8 @@ def _backbone(case: Case) -> nn.Module:
     if is_timm(case.model):
         return TimmFeatures(case.model.removeprefix(TIMM_PREFIX), with_cp=case.with_cp)
     if is_config(case.model):
-        return MODELS.build({**_model_config(case.model)['backbone'], 'init_cfg': None})
+        recompute = dict(with_cp=True) if case.with_cp else {}
+        return MODELS.build({**_model_config(case.model)['backbone'], 'init_cfg': None, **recompute})
     row = variant_names()[case.model]
     if case.mode in TIMM:
         import timm  # only who compares needs it
@@ -145,7 +145,7 @@ def _train_step(model: nn.Module, images: Tensor) -> Callable[[], None]:
     return step
 
 
-def _predict_step(model: nn.Module, case: Case) -> Callable[[], object]:
+def _predict_step(model: nn.Module, case: Case, parts_ms: dict[str, float]) -> Callable[[], object]:
     """From a uint8 picture to detections or labels, the way MMEngine's test loop calls a model."""
     size = (case.height, case.width)
     meta = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
@@ -157,6 +157,7 @@ def _predict_step(model: nn.Module, case: Case) -> Callable[[], object]:
     picture = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
 
     def step() -> Any:
+        parts_ms.clear()
         samples = [task.empty_sample(meta) for _ in range(case.batch)]
         return test_step(dict(inputs=[picture] * case.batch, data_samples=samples))
 
@@ -176,21 +177,30 @@ def _in_precision(case: Case, step: Callable[[], object]) -> Callable[[], object
 
 
 def _time_parts(model: nn.Module, parts_ms: dict[str, float], device: str) -> None:
-    """Let each part of a detector or segmentor note how long its ``forward`` or ``predict`` took in the last step."""
-    totals: defaultdict[str, float] = defaultdict(float)
+    """Let each part of a detector or segmentor note how long its calls took in the last step, which are all it does.
+
+    Heads are called by ``predict``, which calls ``forward``, or by ``forward`` alone.
+    """
+    running: set[str] = set()
 
     def timed(name: str, call: Callable) -> Callable:
         def wrapper(*args: object, **kwargs: object) -> object:
+            if name in running:
+                return call(*args, **kwargs)
             synchronize(device)
             start = time.perf_counter()
-            result = call(*args, **kwargs)
+            running.add(name)
+            try:
+                result = call(*args, **kwargs)
+            finally:
+                running.remove(name)
             synchronize(device)
-            totals[name] += 1e3 * (time.perf_counter() - start)
-            parts_ms[name] = totals.pop(name)
+            parts_ms[name] = parts_ms.get(name, 0.0) + 1e3 * (time.perf_counter() - start)
             return result
 
         return wrapper
 
     for name, part in model.named_children():
-        entry = 'predict' if hasattr(part, 'predict') else 'forward'
-        setattr(part, entry, timed(name, getattr(part, entry)))
+        for entry in ('predict', 'forward'):
+            if hasattr(part, entry):
+                setattr(part, entry, timed(name, getattr(part, entry)))

@@ -101,7 +101,8 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     models end in a norm; where the file has none, it is added as timm initialises it.
 
     Raises:
-        UserError: no backbone, several, one of no published size, or with entries missing or left over.
+        UserError: no backbone, several, one of no published size, with entries missing or left over, or, for timm, with
+            tables of another grid than 7.
     """
     weights = weights_in(content)
     found = find_backbone(weights) if prefix is None else take(weights, prefix)
@@ -112,7 +113,7 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
         raise UserError(f'no EfficientFormer or EdgeViT{place} among its {len(weights)} entries ({sample}, ...).')
     check_tensors(found.backbone)
     native, ignored = to_native(found.backbone)
-    variant = _checked_variant(native)
+    variant = _checked_variant(native, target)
     left_out = {found.prefix + key: reason for key, reason in ignored.items()} | describe_rest(found.rest)
     converted, without_place = from_native_with_rest(native, variant, target)
     kept, added = _company(found, left_out, variant, source, target)
@@ -122,8 +123,8 @@ def convert(content: Mapping[str, Any], target: Layout, prefix: str | None = Non
     return Conversion({**converted, **kept}, variant, source.layout, target, left_out, added)
 
 
-def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
-    """Variant of weights that hold all of it and nothing else."""
+def _checked_variant(native: Mapping[str, Tensor], target: Layout) -> Variant:
+    """Variant of weights that hold all of it and nothing else, and that the target has a place for."""
     variant = identify_variant(native)
     if variant is None:
         raise UserError('its widths and depths are those of no published size of EfficientFormer or EdgeViT.')
@@ -136,6 +137,12 @@ def _checked_variant(native: Mapping[str, Tensor]) -> Variant:
     missing = [key for key in report.missing if not key.startswith('out_norms.')]
     if missing or report.unexpected or report.mismatched:
         raise UserError(f'it is no whole {variant.name}: {report.summary()}')
+    if target is Layout.TIMM and report.resized:
+        shapes = next(iter(report.resized.values()))
+        raise UserError(
+            f"its bias tables are of another grid than timm's ({shapes}), which has no place for them. Our own layout "
+            'has; a model with bias_grid=7 resizes them when it loads them, and can be converted then.'
+        )
     return variant
 
 

@@ -32,7 +32,7 @@ def benchmark(
     sizes: Annotated[tuple[str, ...], tyro.conf.arg(metavar='SIDE|HEIGHTxWIDTH|BATCHxHEIGHTxWIDTH ...')] = (
         '800x1344',
     ),
-    modes: tuple[Mode, ...] = ('eager', 'fused'),
+    modes: tuple[Mode, ...] = (),
     reference: str | None = None,
     pairs: bool = False,
     system_allocator: bool = False,
@@ -44,7 +44,7 @@ def benchmark(
         COMMAND v2_s0 --sizes 512 --modes fused onnx openvino --precision fp32 bf16 --threads 1 2
         COMMAND v2_s0 v2_l --sizes 8x224x224 --modes fused timm timm+compiled
         COMMAND v2_s0 v1_l1 --modes fused published --published ../EfficientFormer
-        COMMAND v2_s0 --modes eager --train
+        COMMAND v2_s0 --train
         COMMAND configs/maskrcnn_v2_s0_coco.py --modes eager fused
 
     Weights and images are random. Each contender has a process of its own, and they take turns: ratios are of times
@@ -54,7 +54,8 @@ def benchmark(
     Args:
         models: v1_l1 ... v2_l, edgevit_xxs ..., a model of timm, or a config (.py)
         sizes: px
-        modes: PyTorch's; files for any size or for this one, of backbones; and others' code for the same networks
+        modes: of PyTorch (eager and fused if none is given, with --train eager); files of backbones for any size or for
+            this one; and others' code for the same networks
         reference: contender that the others are compared with, such as fused or 'fused bf16'; the first if not given
         pairs: let each contender take turns with the reference alone: longer, in less memory
         system_allocator: hand freed memory back to the system as programs do by default; the commands keep it
@@ -66,6 +67,7 @@ def benchmark(
     from ..benchmark.report import run
 
     shapes = [to_shape(text, measuring.batch) for text in sizes]
+    modes = modes or (('eager',) if measuring.train else ('eager', 'fused'))
     groups = make_groups(models, shapes, modes, measuring, keep_memory=not system_allocator)
     names = list(dict.fromkeys(case.contender for group in groups for case in group))
     if reference is not None and reference not in names:

@@ -16,7 +16,7 @@ def compare(
     models: tyro.conf.Positional[tuple[str, ...]],
     measuring: BenchmarkOptions,
     size: tuple[int, int] = (512, 512),
-    modes: tuple[Mode, ...] = ('fused',),
+    modes: tuple[Mode, ...] = (),
     out_dir: Path = Path('work_dirs/compare'),
 ) -> None:
     """Backbones beside each other: parameters, operations, time and memory, from one run in which they take turns.
@@ -29,7 +29,8 @@ def compare(
         models: v1_l1 ... v2_l, edgevit_xxs ..., any model of timm that takes the size, configs for their backbones; the
             first is the reference
         size: px
-        modes: ours and timm's, fused each in its way; compiled; files for any size or for this one
+        modes: ours and timm's, fused each in its way (if none is given; with --train eager); compiled; files for any
+            size or for this one
         out_dir: where compare.csv, .md, .json and .png go
     """
     if len(models) < 2:
@@ -37,6 +38,6 @@ def compare(
     from ..benchmark.compare import compare as run
     from ..benchmark.compare import make_cases
 
-    cases = make_cases(models, size, modes, measuring)
+    cases = make_cases(models, size, modes or ('eager' if measuring.train else 'fused',), measuring)
     run(cases, measuring.rounds, out_dir, typed('compare'))
     print(f'Results: {out_dir / "compare.csv"}, and .md, .json and .png beside it')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -27,6 +27,7 @@ class _FileOptions(InferOptions):
     batch: tyro.conf.Fixed[int] = 1
     fuse: tyro.conf.Fixed[bool] = False
     compile: tyro.conf.Fixed[bool] = False
+    precision: tyro.conf.Fixed[Literal['fp32', 'bf16']] = 'fp32'
 
 
 def variant(arguments: Sequence[str]) -> Callable[..., None]:

@@ -8,6 +8,7 @@ from torch import nn
 from ..backbones.attention import DownsamplingAttention, MapAttention, TokenAttention
 from ..backbones.base import DenseBackbone
 from ..backbones.fused import TiledMlp
+from ..backbones.timm_features import TimmFeatures
 from .fuse import fuse
 
 
@@ -33,6 +34,8 @@ def speed_up(model: nn.Module, fused: bool, compiled: bool, precision: str = 'fp
         for module in model.modules():
             if isinstance(module, DenseBackbone):
                 _compile(module)
+            elif isinstance(module, TimmFeatures):
+                module.compile(dynamic=True)
     return model
 
 

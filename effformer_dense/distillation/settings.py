@@ -12,7 +12,8 @@ from mmengine.registry import MODELS
 
 from ..checkpoint.whole_model import find_checkpoint
 from ..config.datasets import dataset_nodes
-from ..config.load import load_config
+from ..config.load import enter_scope, load_config
+from ..config.num_classes import follow_data_set
 from ..errors import UserError, choice_error
 from ..options import MAX_PIXELS, ConfigOptions
 from ..preflight.model import check_backbone, pretrained_parts
@@ -23,7 +24,14 @@ _EXAMPLES = """
     distill=dict(teacher=dict(type='TimmFeatures', model_name='convnext_tiny', pretrained=True), pictures='FOLDER')
     distill=dict(segmentor=dict(config='CONFIG', checkpoint='CHECKPOINT'), pictures='FOLDER')"""
 #: Steps of pipelines that read labels, or need them.
-_LABEL_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadSegmentationMap', 'FilterAnnotations')
+_LABEL_STEPS = (
+    'LoadAnnotations',
+    'LoadPanopticAnnotations',
+    'LoadSegmentationMap',
+    'FilterAnnotations',
+    # Those that mix pictures put their boxes together.
+    *('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'YOLOXMixUp', 'CopyPaste'),
+)
 
 
 def distil(cfg: Config, max_pixels: int = MAX_PIXELS) -> None:
@@ -81,11 +89,14 @@ def _learn_logits(cfg: Config) -> None:
     for key in ('config', 'checkpoint'):
         if not isinstance(segmentor, Mapping) or not segmentor.get(key):
             raise UserError(f'distill.segmentor has no {key}. For example:{_EXAMPLES}')
-    teacher = load_config(ConfigOptions(Path(segmentor.config), from_scratch=True)).model
+    options = ConfigOptions(Path(segmentor.config), from_scratch=True)
+    teacher = load_config(options)
+    enter_scope(teacher)
+    follow_data_set(teacher, options)
     cfg.model = ConfigDict(
         type='LogitDistiller',
         student=cfg.model,
-        teacher=teacher,
+        teacher=teacher.model,
         checkpoint=str(find_checkpoint(Path(segmentor.checkpoint))),
         temperature=cfg.distill.get('temperature', 1.0),
     )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from ..backbones.base import DenseBackbone
+from ..backbones.timm_features import TimmFeatures
 from ..checkpoint.loaders import safe_loaders
 from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..config.datasets import datasets_of
@@ -118,7 +119,7 @@ def _job(cfg: Config, checkpoint: Path, options: ExportOptions, kind: Format, co
 
 
 def _features(model: Any) -> ExportGraph:
-    if not isinstance(model.backbone, DenseBackbone):
+    if not isinstance(model.backbone, DenseBackbone | TimmFeatures):
         raise UserError(f'--part backbone: {type(model.backbone).__name__} is none of this package; export the model.')
     module = FeatureGraph(model.backbone, normalise_of(model.data_preprocessor)).eval()
     return ExportGraph(module, ('image',), module.outputs, module.normalise)

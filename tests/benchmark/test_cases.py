@@ -79,6 +79,15 @@ def test_groups_are_all_combinations(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({case.conditions for case in groups[0]}) == 1
 
 
+def test_what_a_model_of_timm_cannot_do_is_left_out() -> None:
+    options = BenchmarkOptions(precision=('fp32', 'bf16'), threads=(1,))
+    groups = make_groups(['timm/resnet18'], [(1, 64, 64)], ['eager', 'fused'], options)
+    assert [case.contender for case in groups[0]] == ['eager', 'eager bf16', 'fused']
+    recomputing = BenchmarkOptions(threads=(1,), train=True, with_cp=True)
+    groups = make_groups(['v2_s0'], [(1, 64, 64)], ['eager', 'timm'], recomputing)
+    assert [case.contender for case in groups[0]] == ['eager']
+
+
 def test_the_published_code_is_built_from_a_checkout(checkout: Path) -> None:
     import sys
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -128,8 +129,33 @@ def _another_error(_: object) -> tuple[None, Callable[[], None]]:
     raise UserError('no such thing')
 
 
+class _Unsendable(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.held = lambda: None
+
+
+def _unsendable(_: object) -> tuple[None, Callable[[], None]]:
+    raise _Unsendable('no compiler')
+
+
+def _leaves(_: object) -> tuple[None, Callable[[], None]]:
+    os._exit(3)
+
+
+def _is_killed(_: object) -> tuple[None, Callable[[], None]]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
 @pytest.mark.slow
 def test_errors_of_a_contender_reach_the_user() -> None:
+    with pytest.raises(UserError, match='_Unsendable: no compiler'):
+        Worker(_unsendable, None, 'v2_l compiled')
+    with pytest.raises(UserError, match='v2_l eager: its process has ended, with status 3'):
+        Worker(_leaves, None, 'v2_l eager')
+    with pytest.raises(TooLargeError, match='takes more memory than there is: its process was ended'):
+        Worker(_is_killed, None, 'v2_l eager')
     with pytest.raises(UserError, match=r'v2_l eager takes more memory than there is: DefaultCPU.*smaller --sizes'):
         Worker(_out_of_memory, None, 'v2_l eager')
     with pytest.raises(UserError, match='no such thing'):
@@ -175,6 +201,17 @@ def _runs(process: int) -> bool:
     except FileNotFoundError:
         return False
     return '\nState:\tZ' not in status  # ended, waiting for somebody to ask how
+
+
+@pytest.mark.slow
+def test_parts_of_a_whole_model_are_all_of_it_but_a_rest() -> None:
+    pytest.importorskip('mmseg')
+    ready, turn = contend(Case(str(PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'), 128, 128, mode='eager'))
+    first, second = turn(), turn()
+    for taken in (first, second):
+        assert set(taken.parts_ms) == {'data_preprocessor', 'backbone', 'neck', 'decode_head'}
+        assert 0.7 * 1e3 * taken.seconds < sum(taken.parts_ms.values()) <= 1e3 * taken.seconds
+    assert ready.parameters > 3_000_000
 
 
 @pytest.mark.slow

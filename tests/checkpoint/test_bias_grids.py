@@ -32,6 +32,26 @@ def test_self_attention_comes_back_exactly(mode: str) -> None:
     assert max(_deviations(V1_VARIANTS['l1'], mode)) < 1e-10
 
 
+@pytest.mark.parametrize('mode', ['clamp', 'geometric'])
+def test_what_comes_back_of_modes_that_keep_near_offsets(mode: str) -> None:
+    """The model is the same at the grid of its tables; at 7 again, it is with 'clamp' alone."""
+    table = torch.randn(8, 7, 7, dtype=torch.float64)
+    there = resize_table(table, (25, 25), mode)
+    back = resize_table(there, (7, 7), mode)
+    assert torch.equal(back, there[:, :7, :7])  # the nearest cells
+    assert torch.equal(back, table) == (mode == 'clamp')
+    assert torch.equal(resize_table(there, (25, 25), mode), there)
+
+
+def test_what_log_stretches_it_compresses_again() -> None:
+    """The farthest offset meets the farthest, both ways; between them values are interpolated twice."""
+    distance = torch.arange(7, dtype=torch.float64)
+    table = torch.exp(-(distance[:, None] + distance) / 4)[None]
+    back = resize_table(resize_table(table, (25, 25), 'log'), (7, 7), 'log')
+    assert not torch.equal(back, table)
+    torch.testing.assert_close(back, table, rtol=0, atol=0.02)
+
+
 @pytest.mark.parametrize(('mode', 'tolerance'), [('bicubic', 4e-4), ('bilinear', 4e-3)])
 def test_the_downsampling_comes_back_nearly(mode: str, tolerance: float) -> None:
     """V2's attention downsampling has a table of twice the grid: 14 points do not lie on 50 (49 steps are no multiple

@@ -13,6 +13,7 @@ import timm
 import torch
 
 from effformer_dense.checkpoint import Layout, convert, convert_file, detect_layout, from_native, read_file, to_native
+from effformer_dense.errors import UserError
 from effformer_dense.variants import EDGEVIT_VARIANTS, V1_VARIANTS, V2_VARIANTS, Variant
 from tests.helpers import PROJECT_ROOT, build, randomise, variant_id
 
@@ -61,6 +62,13 @@ def test_timm_loads_the_file_strictly(efficientformer: Variant, tmp_path: Path) 
         expected = reference.forward_intermediates(images, intermediates_only=True)
         for ours, theirs in zip(net(images), expected, strict=True):
             assert float((ours - theirs).abs().max() / theirs.std()) < 1e-5
+
+
+def test_tables_of_another_grid_have_no_place_in_timm(tmp_path: Path) -> None:
+    net = build(V2_VARIANTS['s0'], out_norm=False, bias_grid=25)
+    with pytest.raises(UserError, match=r"another grid than timm's \(\(8, 25, 25\) -> \(8, 7, 7\)\)"):
+        convert(net.state_dict(), Layout.TIMM)
+    assert convert(net.state_dict(), Layout.OFFICIAL).variant == V2_VARIANTS['s0']
 
 
 def test_a_classifier_goes_along_to_timm_and_back(efficientformer: Variant) -> None:

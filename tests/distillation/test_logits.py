@@ -122,10 +122,14 @@ def test_mistakes(teacher: Path) -> None:
 def test_training_by_the_command(teacher: Path, tmp_path: Path) -> None:
     config = tmp_path / 'small.py'
     config.write_text(SMALL.format(base=str(UPERNET), root=f'{tmp_path / "shapes"}/'))
+    # The teacher's classes follow its data set, as the student's do: a config on a base of 150 classes that names none.
+    base, own = tmp_path / 'base.py', tmp_path / 'teacher.py'
+    base.write_text(f'_base_ = {str(SEMANTIC_FPN)!r}\nmodel = dict(decode_head=dict(num_classes=150))\n')
+    own.write_text(f'_base_ = {str(base)!r}\n')
     at = 'distill.segmentor'
     options = ConfigOptions(
         config,
-        cfg_options=(f'{at}.config={SEMANTIC_FPN}', f'{at}.checkpoint={teacher}', 'distill.temperature=2.0'),
+        cfg_options=(f'{at}.config={own}', f'{at}.checkpoint={teacher}', 'distill.temperature=2.0'),
         work_dir=tmp_path / 'work',
         from_scratch=True,
     )

@@ -54,6 +54,6 @@ def _scale(value: Any) -> tuple[int, int]:
 
 #: Steps that may leave a picture as it is, and whether they do.
 _LEAVES_PICTURES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    'LoadImageFromFile': lambda step: step.get('color_type', 'color') in ('color', 'color_ignore_orientation'),
+    'LoadImageFromFile': lambda step: step.get('color_type', 'color') == 'color',
     'ResizeToMultiple': lambda step: step.get('size_divisor', 32) == 1,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from pathlib import Path
 
 from ..errors import UserError
@@ -10,7 +11,12 @@ from ..options import MAX_PIXELS
 from ..variants import MIN_SIDE_PX
 from .headers import BrokenPictureError, read_header, truncation
 
-PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+#: Of pictures that cannot be read here.
+_UNKNOWN_SUFFIXES = (
+    *('.heic', '.heif', '.avif', '.jxl', '.jp2', '.gif', '.psd', '.svg'),
+    *('.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.rw2'),
+)
 
 
 def find_pictures(source: str) -> list[Path]:
@@ -25,7 +31,12 @@ def find_pictures(source: str) -> list[Path]:
             raise UserError(f'{path} is no picture: known are {", ".join(PICTURE_SUFFIXES)}.')
         return [path]
     candidates = path.rglob('*') if path.is_dir() else map(Path, glob.glob(source, recursive=True))
-    found = sorted(p for p in candidates if p.is_file() and p.suffix.lower() in PICTURE_SUFFIXES)
+    files = [p for p in candidates if p.is_file() and not p.name.startswith('.')]  # '._NAME' are no pictures
+    found = sorted(p for p in files if p.suffix.lower() in PICTURE_SUFFIXES)
+    others = Counter(suffix for p in files if (suffix := p.suffix.lower()) in _UNKNOWN_SUFFIXES)
+    if others:
+        said = ', '.join(f'{number} {suffix}' for suffix, number in sorted(others.items()))
+        print(f'Left out of {source}, for want of a reader: {said}. Convert them to JPEG or PNG.')
     if not found:
         what = 'holds no pictures' if path.is_dir() else 'matches no file'
         raise UserError(f'{source} {what} ({", ".join(PICTURE_SUFFIXES)}).')

@@ -59,7 +59,7 @@ def read_header(source: Path | bytes, max_pixels: int = MAX_PIXELS, whole: bool 
     with _opened(source, max_pixels) as image:
         width, height, kind = *image.size, image.format
         try:
-            orientation, palette = _orientation(image), _palette(image)
+            orientation, palette = orientation_of(image), _palette(image)
             if whole and kind == 'PNG':
                 image.verify()  # checksums of its chunks
         except Exception as error:  # readers of formats raise what they like on broken files
@@ -180,13 +180,14 @@ def _broken(error: Exception) -> BrokenPictureError:
     return BrokenPictureError(f'no picture that can be read ({reason})'[:200])
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation of a picture, 1 to 8."""
     if image.format == 'TIFF':
         found = image.tag_v2.get(_ORIENTATION, 1)  # type: ignore[attr-defined]
-    elif image.format == 'PNG' and 'exif' not in image.info:
-        found = 1  # Pillow would decode the picture to look behind the pixels
-    else:
-        found = image.getexif().get(_ORIENTATION, 1)
+    else:  # as OpenCV: getexif() would follow other notes as well, and decode a PNG to look behind its pixels
+        exif = Image.Exif()
+        exif.load(image.info.get('exif', b''))
+        found = exif.get(_ORIENTATION, 1)
     return found if found in range(1, 9) else 1
 
 

@@ -25,6 +25,7 @@ class Limits:
         box_share: see ``box_px``.
         score: largest deviation of a detection's score.
         detections: smallest share of detections that have a partner.
+        masks: largest mean deviation of the masks of pairs, which are probabilities.
     """
 
     worst: float
@@ -34,13 +35,14 @@ class Limits:
     box_share: float
     score: float
     detections: float
+    masks: float
 
 
 #: fp32 is PyTorch's own arithmetic in another order. In 16 bits a value keeps 3 (fp16) or 2 (bf16) digits.
 LIMITS = {
-    'fp32': Limits(1e-3, 2e-5, 0.9999, 0.01, 0.0, 1e-3, 0.99),
-    'fp16': Limits(0.1, 5e-3, 0.99, 1.0, 0.02, 0.02, 0.9),
-    'bf16': Limits(0.5, 3e-2, 0.97, 2.0, 0.1, 0.1, 0.8),
+    'fp32': Limits(1e-3, 2e-5, 0.9999, 0.01, 0.0, 1e-3, 0.99, 1e-3),
+    'fp16': Limits(0.1, 5e-3, 0.99, 1.0, 0.02, 0.02, 0.9, 0.02),
+    'bf16': Limits(0.5, 3e-2, 0.97, 2.0, 0.1, 0.1, 0.8, 0.1),
 }
 
 
@@ -145,6 +147,10 @@ def _compare_detections(expected: Arrays, found: Arrays, limits: Limits, noisy: 
         for indices, what in ((missed, 'have no partner in the file'), (added, 'are in the file alone'))
         if len(indices) > allowed
     ]
+    if 'masks' in expected and len(ours):
+        figures['masks mean'] = float(np.abs(expected['masks'][ours] - found['masks'][theirs]).mean())
+        if not figures['masks mean'] <= limits.masks:
+            faults.append(f'masks deviate by {figures["masks mean"]:.2g} in the mean')
     return Agreement(figures, tuple(faults))
 
 

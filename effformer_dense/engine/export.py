@@ -27,7 +27,7 @@ from ..config.datasets import datasets_of
 from ..config.resizing import resizing_of
 from ..data.finding import find_pictures
 from ..data.pictures import read_picture
-from ..deploy.agreement import LIMITS, Agreement
+from ..deploy.agreement import COMPARED_SCORE, LIMITS, Agreement
 from ..deploy.features import FeatureGraph
 from ..deploy.formats import Format, format_named
 from ..deploy.pixels import normalise_of
@@ -177,6 +177,11 @@ def _prove(path: Path, kind: Format, job: Job, pictures: Pictures) -> list[dict[
                 f'{"; ".join(agreement.faults)}. It was not written. Please report this, with the config.'
             )
         proof.append(record_of(case, agreement))
+    if metadata.task == 'detection' and not any(figures['detections'] for figures in proof):
+        print(
+            f'PyTorch finds nothing above {COMPARED_SCORE:g} in these pictures, so little is proven: name some '
+            'that show objects, --pictures.'
+        )
     return proof
 
 

@@ -66,7 +66,7 @@ class FeatureFiles(Output):
 
     def write(self, picture: Picture, result: Features) -> None:
         """Write the maps of one picture."""
-        arrays: dict[str, Any] = {f'stage{number}': stage for number, stage in enumerate(result.stages, start=1)}
+        arrays: dict[str, Any] = dict(zip(result.names, result.stages, strict=True))
         path = _target(self.out_dir / 'features', picture, '.npz')
         write_atomically(path, lambda scratch: np.savez(scratch, **arrays))
 

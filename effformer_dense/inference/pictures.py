@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..options import InferOptions
 from .ahead import ahead
 from .outputs import Output, kinds_of_files
 from .predictor import Picture, Predictor
@@ -19,6 +20,23 @@ from .progress import track
 _THREADS = 2
 
 Loaded = tuple[Picture, Any]
+
+
+def without_results(paths: Sequence[Path], options: InferOptions) -> list[Path]:
+    """Pictures of a folder without those that results of it are written to, which an earlier run may have left.
+
+    Raises:
+        UserError: nothing is left.
+    """
+    folder, out_dir = Path(options.pictures).resolve(), options.out_dir.resolve()
+    if not folder.is_dir() or folder == out_dir or not out_dir.is_relative_to(folder):
+        return list(paths)
+    kept = [path for path in paths if not path.resolve().is_relative_to(out_dir)]
+    if len(kept) < len(paths):
+        print(f'Left out: {len(paths) - len(kept)} pictures below {options.out_dir}, where results are written.')
+    if not kept:
+        raise UserError(f'All pictures of {options.pictures} are below {options.out_dir}. Name another --out-dir.')
+    return kept
 
 
 def usable(paths: Sequence[Path], predictor: Predictor, max_pixels: int, skip_bad: bool) -> list[Path]:
@@ -61,8 +79,9 @@ def file_name(path: Path, name: Path) -> str:
 def check_not_overwritten(names: dict[Path, Path], out_dir: Path, outputs: Sequence[Output]) -> None:
     """Raises ``UserError`` if a result would take the place of a picture."""
     kinds = kinds_of_files(outputs)
-    places = {out_dir.absolute() / kind / f'{name}{suffix}' for kind, suffix in kinds for name in names.values()}
-    overwritten = [path for path in names if path.absolute() in places]
+    folder = out_dir.resolve()
+    places = {folder / kind / f'{name}{suffix}' for kind, suffix in kinds for name in names.values()}
+    overwritten = [path for path in names if path.resolve() in places]
     if overwritten:
         raise UserError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
-from itertools import chain, islice
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..results import Result
 from .ahead import ahead
 from .ids import ImageIds
 from .outputs import FORMATS, Output, outputs_of
-from .pictures import check_not_overwritten, file_name, named, predict_pictures, usable
+from .pictures import check_not_overwritten, file_name, named, predict_pictures, usable, without_results
 from .predictor import Picture, Predictor
 from .progress import track
 from .video import Frame, Video, VideoWriter, as_video, check_video, frames_of
@@ -53,6 +53,7 @@ def run(predictor: Predictor, source: Source, options: InferOptions, max_pixels:
             the task has not, or pictures without ids that the format needs.
     """
     check_output_dir(options.out_dir)
+    source = source if isinstance(source, Video) else without_results(source, options)
     ids = ImageIds(options.ids)
     is_video = isinstance(source, Video)
     kind = options.format if options.format is not None or is_video else FORMATS[predictor.task][0]
@@ -74,14 +75,22 @@ def run(predictor: Predictor, source: Source, options: InferOptions, max_pixels:
 def _predict_video(
     predictor: Predictor, video: Video, outputs: Sequence[Output], options: InferOptions, max_pixels: int
 ) -> None:
-    """Predict frame by frame; write ``videos/NAME.mp4`` and what else is asked for. Ctrl-C ends a camera."""
+    """Predict frame by frame; write ``videos/NAME.mp4`` and what else is asked for. Ctrl-C ends a camera.
+
+    Raises:
+        UserError: the film would take the place of its source; or frames come to an end by an error, after which what
+            was predicted until then is there.
+    """
+    film = film_place(video, options.out_dir)
     predicted = _predicted(predictor, video, max_pixels)
     first = next(predicted)  # before anything is made for it
     frames = track(islice(chain([first], predicted), options.frames), f'Predicting {video.name}', options.frames)
 
+    ended: list[UserError] = []
+
     def write(scratch: Path | None) -> None:
         writer = None
-        with ExitStack() as stack, closing(predicted), suppress(*((KeyboardInterrupt,) if video.live else ())):
+        with ExitStack() as stack, closing(predicted), _ends_kept(video, ended):
             for frame, picture, result in frames:
                 if scratch is not None:
                     writer = writer or stack.enter_context(VideoWriter(scratch, frame.rate))
@@ -92,9 +101,39 @@ def _predict_video(
     if options.no_pictures:
         write(None)
     else:
-        write_atomically(options.out_dir / 'videos' / f'{video.name}.mp4', write)
+        write_atomically(film, write)
     for output in outputs:
         output.close()
+    if ended:
+        raise UserError(f'{ended[0]} What was predicted until then is in {options.out_dir}.') from ended[0]
+
+
+@contextmanager
+def _ends_kept(video: Video, ended: list[UserError]) -> Iterator[None]:
+    """After the first frame, an error of the source ends it, as Ctrl-C ends a camera."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not video.live:
+            raise
+    except UserError as error:
+        ended.append(error)
+
+
+def film_place(video: Video, out_dir: Path) -> Path:
+    """Where the film is written. Recordings of cameras and streams are numbered: they cannot be made again.
+
+    Raises:
+        UserError: that is where the video itself is.
+    """
+    folder = out_dir / 'videos'
+    place = folder / f'{video.name}.mp4'
+    if video.live:
+        numbered = (folder / f'{video.name}_{number}.mp4' for number in count(2))
+        return next(one for one in chain([place], numbered) if not one.exists())
+    if place.exists() and place.resolve() == Path(video.source).resolve():
+        raise UserError(f'{video.source} would be overwritten by its own result. Name another --out-dir.')
+    return place
 
 
 def _predicted(predictor: Predictor, video: Video, max_pixels: int) -> Predicted:

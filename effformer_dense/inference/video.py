@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _STREAM = re.compile(r'(?:rtsps?|rtmp|https?|udp|tcp)://.+')
 #: Programs by which systems hand out their cameras, and how a camera's number is written for them.
 _CAMERAS = {'linux': ('v4l2', '/dev/video{}'), 'darwin': ('avfoundation', '{}'), 'win32': ('vfwcap', '{}')}
 _TIMEOUT_S = 10.0
+#: Until a camera that has no frame is asked again.
+_WAIT_S = 0.005
 _FALLBACK_RATE = 25
 #: In this order; which there are depends on how PyAV was built.
 _ENCODERS = ('libx264', 'libopenh264', 'mpeg4')
@@ -91,18 +94,38 @@ def frames_of(video: Video, max_pixels: int) -> Generator[Frame, None, None]:
             )
         rate, start, count = Fraction(stream.average_rate or _FALLBACK_RATE), None, 0
         try:
-            for frame in container.decode(stream):
+            for frame in _decoded(video, container, stream):
                 timed = frame.pts is not None and frame.time_base is not None
                 time_s = frame.pts * frame.time_base if timed else count / rate
                 start = time_s if start is None else start
                 yield Frame(_upright(frame), time_s - start, rate)
                 count += 1
         except av.FFmpegError as error:
-            raise UserError(
-                f'{video.source} cannot be decoded after frame {count}: {error.strerror}. Is the file whole?'
-            ) from error
+            raise UserError(f'{video.source} cannot be decoded after frame {count}: {error.strerror}.') from error
     if count == 0:
         raise UserError(f'{video.source} has no frame that can be decoded.')
+
+
+def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Any]:
+    """Frames of a stream. Damaged parts are left out, as players do, and cameras are asked again that have none yet."""
+    av = _pyav(video)
+    damaged = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.BlockingIOError:
+            time.sleep(_WAIT_S)
+            packets = container.demux(stream)
+            continue
+        if packet is None:
+            break
+        try:
+            yield from packet.decode()
+        except av.InvalidDataError:
+            damaged += 1
+    if damaged:
+        print(f'{video.source}: {damaged} damaged parts were left out.')
 
 
 def check_video(video: Video, max_pixels: int) -> None:
@@ -123,8 +146,8 @@ class VideoWriter:
         rate: frames a second.
     """
 
-    #: Clock ticks in a second: common rates of videos are whole numbers of them.
-    TICKS = 90_000
+    #: Clock ticks in a second: common rates of videos are whole numbers of them. MPEG-4 counts no more than 65,535.
+    TICKS, MPEG4_TICKS = 90_000, 60_000
 
     def __init__(self, path: Path, rate: Fraction) -> None:
         import av
@@ -134,6 +157,7 @@ class VideoWriter:
         self._container = av.open(str(path), 'w', format='mp4')
         self._stream: Any = None
         self._last = -1
+        self._ticks = self.TICKS
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -156,16 +180,19 @@ class VideoWriter:
         if self._stream is None:
             self._stream = self._opened(*pixels.shape[:2])
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format='rgb24')
-        self._last = max(self._last + 1, round(time_s * self.TICKS))
-        frame.pts, frame.time_base = self._last, Fraction(1, self.TICKS)
+        self._last = max(self._last + 1, round(time_s * self._ticks))
+        frame.pts, frame.time_base = self._last, Fraction(1, self._ticks)
         for packet in self._stream.encode(frame.reformat(format='yuv420p')):
             self._container.mux(packet)
 
     def _opened(self, height: int, width: int) -> Any:
-        name = next(name for name in _ENCODERS if name in self._av.codecs_available)
+        name = next((name for name in _ENCODERS if name in self._av.codecs_available), None)
+        if name is None:
+            raise UserError(f'PyAV here has no encoder of {", ".join(_ENCODERS)}: pip install av. Or: --no-pictures.')
+        self._ticks = self.MPEG4_TICKS if name == 'mpeg4' else self.TICKS
         stream: Any = self._container.add_stream(name, rate=self._rate)
         stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
-        stream.codec_context.time_base = Fraction(1, self.TICKS)
+        stream.codec_context.time_base = Fraction(1, self._ticks)
         if name == 'libx264':
             stream.options = {'crf': '20', 'preset': 'veryfast'}
         else:
@@ -189,7 +216,8 @@ def _opened(video: Video) -> Iterator[Any]:
         if sys.platform not in _CAMERAS:
             raise UserError(f'Cameras of {sys.platform} are not known here. Name a stream (rtsp://...) or a file.')
         kind, place = _CAMERAS[sys.platform]
-        open_it = lambda: av.open(place.format(camera[1]), format=kind)  # noqa: E731
+        options = {'framerate': '30'} if sys.platform == 'darwin' else {}  # the usual one, which is not its default
+        open_it = lambda: av.open(place.format(camera[1]), format=kind, options=options)  # noqa: E731
     elif not video.live and not Path(video.source).is_file():
         raise MissingFileError(f'{video.source} does not exist.')
     try:

@@ -20,6 +20,8 @@ from .resizing import labels_of, resize, resize_labels
 from .sessions import Arrays, Session, open_session
 
 Found = Detections | Segmentation | Features
+#: A graph holds a number for each class of each pixel that it is asked for: 2 GiB of them at most.
+_MOST_LOGITS = 1 << 29
 #: Outputs that a task cannot do without.
 _NEEDED = {'detection': ('boxes', 'labels', 'scores'), 'segmentation': (), 'features': ()}
 
@@ -144,11 +146,17 @@ class Model:
     def _run(self, prepared: Prepared) -> Found:
         inputs = {'image': prepared.image}
         if 'size' in self._session.inputs:
-            inputs['size'] = np.array(prepared.picture.shape[:2], np.int64)
+            inputs['size'] = np.array(self._asked(prepared.picture.shape[:2]), np.int64)
         outputs = self._session.run(inputs)
         if self.task == 'features':
-            return Features(prepared.picture, tuple(outputs[name][0] for name in self.metadata.outputs))
+            names = tuple(self.metadata.outputs)
+            return Features(prepared.picture, tuple(outputs[name][0] for name in names), names)
         return (self._detections if self.task == 'detection' else self._segmentation)(prepared, outputs)
+
+    def _asked(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width to ask a segmentation file for: the picture's, or less, where memory would be short."""
+        share = min(1.0, (_MOST_LOGITS / (max(1, len(self.classes.names)) * size[0] * size[1])) ** 0.5)
+        return max(1, int(size[0] * share)), max(1, int(size[1] * share))
 
     def _detections(self, prepared: Prepared, outputs: Arrays) -> Detections:
         height, width = prepared.picture.shape[:2]

@@ -6,13 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..data.finding import check_sides, whole_bytes
-from ..data.headers import BrokenPictureError, decoded
+from ..data.headers import BrokenPictureError, decoded, orientation_of
 from ..errors import UserError
 from ..options import MAX_PIXELS
 
+#: What brings a picture upright, by EXIF's orientation. (Pillow's own function follows other notes as well, writes EXIF
+#: anew, and fails on tags that are not as they should be.)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 #: Modes of grey pictures with 16 bits per pixel, of which OpenCV takes the upper eight.
 _DEEP = ('I;16', 'I;16B', 'I;16L', 'I;16N', 'I')
 
@@ -58,9 +69,8 @@ def as_pixels(picture: Any, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    kind = image.format
+    # OpenCV turns no WebP; Pillow turns a TIFF while it decodes it.
+    turn = None if image.format in ('WEBP', 'TIFF') else _TURNS.get(orientation_of(image))
     if image.mode in _DEEP:
         image = Image.fromarray((np.asarray(image, dtype=np.int32) >> 8).clip(0, 255).astype(np.uint8))
-    elif kind != 'WEBP':  # of which OpenCV does not turn any; Pillow turns a TIFF while it decodes it
-        image = ImageOps.exif_transpose(image)
-    return np.array(image.convert('RGB'))
+    return np.array((image if turn is None else image.transpose(turn)).convert('RGB'))

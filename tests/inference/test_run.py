@@ -82,6 +82,25 @@ def test_a_detector_without_options(tmp_path: Path, pictures: Path) -> None:
     assert coco.annToMask(coco.anns[1]).shape == (48, 64)
 
 
+def test_results_below_the_pictures_are_no_pictures(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(pictures)
+    (pictures / '._12.png').write_bytes(b'what a Mac leaves')
+    (pictures / 'IMG_1.HEIC').write_bytes(b'a photograph of a telephone')
+    model = detector(tmp_path / 'm.onnx')
+    for _ in range(2):
+        _infer(model, '.', '--format', 'csv')
+        assert len(list(csv.DictReader((pictures / 'outputs' / 'results.csv').open()))) == 6
+    told = capsys.readouterr().out
+    assert 'Left out of ., for want of a reader: 1 .heic. Convert them' in told
+    assert told.count('Left out: 3 pictures below outputs, where results are written') == 1
+    (pictures / 'pictures').mkdir()
+    (pictures / '12.png').rename(pictures / 'pictures' / '12.png')
+    said = _refused(capsys, model, 'pictures', '--out-dir', pictures / 'deep' / '..')  # another way to say it
+    assert '12.png would be overwritten by its own result' in said
+
+
 def test_coco_results_can_be_scored(tmp_path: Path, pictures: Path) -> None:
     truth, out = _annotations(tmp_path / 'a.json'), tmp_path / 'out'
     model = detector(tmp_path / 'm.onnx')

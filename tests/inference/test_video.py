@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from effformer_dense.commands import cli
+from effformer_dense.errors import UserError
 from effformer_dense.inference import run as run_module
+from effformer_dense.inference import video as video_module
 from effformer_dense.inference.video import Video, VideoWriter, as_video, frames_of
 from tests.runtime.files import backbone, detector, segmentor
 
-pytest.importorskip('av')
+av = pytest.importorskip('av')
 
 FRAMES = 12
 
@@ -168,6 +170,67 @@ def test_without_pyav(
 ) -> None:
     monkeypatch.setitem(sys.modules, 'av', None)
     assert "pip install 'effformer_dense[video]'" in _refused(capsys, detector(tmp_path / 'm.onnx'), film)
+
+
+def test_what_breaks_off_leaves_what_was_predicted(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A film stands for a stream, which breaks off after the fifth frame."""
+
+    def broken(video: Video, max_pixels: int):
+        for number, frame in enumerate(frames_of(Video(str(film), 'film'), max_pixels)):
+            if number == 5:
+                raise UserError('The stream cannot be decoded after frame 5: timed out.')
+            yield frame
+
+    monkeypatch.setattr(run_module, 'frames_of', broken)
+    monkeypatch.setattr(run_module, 'check_video', lambda *_: None)
+    model, out = detector(tmp_path / 'm.onnx'), tmp_path / 'out'
+    for name in ('stream', 'stream_2'):  # recordings cannot be made again
+        said = _refused(capsys, model, 'rtsp://somewhere/x', '--out-dir', out, '--format', 'csv')
+        assert f'after frame 5: timed out. What was predicted until then is in {out}' in said
+        assert len(_read(out / 'videos' / f'{name}.mp4')) == 5
+        assert len(list(csv.DictReader((out / 'results.csv').open()))) == 10
+
+
+def test_damaged_parts_of_a_film_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole = _write(tmp_path / 'long.mp4', count=60, size=(48, 320))
+    with av.open(str(whole)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(whole.read_bytes())
+    place, size = places[len(places) // 2]
+    data[place : place + size] = b'\xff' * size
+    (tmp_path / 'torn.mp4').write_bytes(data)
+    _infer(detector(tmp_path / 'm.onnx'), tmp_path / 'torn.mp4', '--out-dir', tmp_path / 'out')
+    assert 'torn.mp4: 1 damaged parts were left out' in capsys.readouterr().out
+    frames = list(frames_of(Video(str(tmp_path / 'out' / 'videos' / 'torn.mp4'), 'torn'), 10**7))
+    assert 40 < len(frames) < 60
+
+
+def test_a_film_is_not_overwritten_by_its_own_result(
+    tmp_path: Path, film: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'videos').mkdir()
+    own = tmp_path / 'videos' / 'film.mp4'
+    own.write_bytes(film.read_bytes())
+    monkeypatch.chdir(tmp_path / 'videos')
+    said = _refused(capsys, detector(tmp_path / 'm.onnx'), 'film.mp4', '--out-dir', '..')
+    assert 'film.mp4 would be overwritten by its own result. Name another --out-dir' in said
+    assert own.read_bytes() == film.read_bytes()
+
+
+def test_encoders_of_other_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video_module, '_ENCODERS', ('mpeg4',))
+    times = [Fraction(number * 1001, 30000) for number in range(4)]
+    with VideoWriter(tmp_path / 'x.mp4', Fraction(30000, 1001)) as writer:
+        for time_s in times:
+            writer.write(np.zeros((48, 64, 3), np.uint8), time_s)
+    frames = list(frames_of(Video(str(tmp_path / 'x.mp4'), 'x'), 10**6))
+    assert [frame.time_s for frame in frames] == times
+    monkeypatch.setattr(video_module, '_ENCODERS', ('nothing',))
+    other = VideoWriter(tmp_path / 'y.mp4', Fraction(25))
+    with pytest.raises(UserError, match='no encoder of nothing'), other:
+        other.write(np.zeros((48, 64, 3), np.uint8), Fraction(0))
 
 
 def test_ctrl_c_ends_a_camera_and_its_film_is_whole(

@@ -15,6 +15,7 @@ from PIL import Image
 from effformer_dense.errors import MissingPackageError, UserError
 from effformer_dense.results import Detections, Features, Segmentation
 from effformer_dense.runtime import load, sessions
+from effformer_dense.runtime import model as model_module
 from effformer_dense.runtime.metadata import KEY, Metadata
 from tests.helpers import PROJECT_ROOT
 
@@ -89,6 +90,21 @@ def test_segmentation(tmp_path: Path, picture: np.ndarray, convert, output: str,
 
 
 @pytest.mark.parametrize('output', ['labels', 'logits'])
+def test_labels_of_large_pictures_are_enlarged(
+    tmp_path: Path, picture: np.ndarray, convert, output: str, monkeypatch
+) -> None:
+    """As if there were memory for a quarter of the pixels, of two classes."""
+    model = load(convert(segmentor(tmp_path / 'm.onnx', output)))
+    if 'size' not in model._session.inputs:
+        pytest.skip('this file asks for no size')
+    monkeypatch.setattr(model_module, '_MOST_LOGITS', 2 * 48 * 64 // 4)
+    assert model._asked((48, 64)) == (24, 32) and model._asked((20, 30)) == (20, 30)
+    found = model(picture)
+    assert found.labels.shape == (48, 64)
+    assert not found.labels[:, :30].any() and found.labels[:, 34:].all()
+
+
+@pytest.mark.parametrize('output', ['labels', 'logits'])
 @pytest.mark.parametrize('size', [(96, 96), (32, 64), (60, 41)])
 def test_segmentation_at_a_fixed_size(tmp_path: Path, picture: np.ndarray, output: str, size: tuple[int, int]) -> None:
     found = load(segmentor(tmp_path / 'm.onnx', output, size))(picture)
@@ -113,7 +129,7 @@ def test_features_and_padding(tmp_path: Path, picture: np.ndarray, convert) -> N
     found = load(convert(backbone(tmp_path / 'm.onnx')))(picture)
     assert isinstance(found, Features)
     assert np.array_equal(found.stages[0], picture.transpose(2, 0, 1)) and found.stages[0].dtype == np.float32
-    assert np.array_equal(found.stages[1], found.stages[0] / 2)
+    assert np.array_equal(found.stages[1], found.stages[0] / 2) and found.names == ('stage1', 'stage2')
     fixed = load(convert(backbone(tmp_path / 'f.onnx', (80, 64))))(picture).stages[0]
     assert fixed.shape == (3, 80, 64) and np.array_equal(fixed[:, :48], picture.transpose(2, 0, 1))
     assert np.array_equal(fixed[:, 48:], np.broadcast_to(np.array([10.0, 20, 30])[:, None, None], (3, 32, 64)))

@@ -44,6 +44,19 @@ def test_orientation(tmp_path: Path, pixels: np.ndarray, suffix: str, orientatio
         assert np.array_equal(as_pixels(image), found)
 
 
+def test_orientation_of_deep_pictures_and_by_nothing_but_exif(tmp_path: Path, pixels: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[_ORIENTATION] = 6
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    deep.save(tmp_path / 'deep.png', exif=exif)
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    Image.fromarray(pixels).save(tmp_path / 'xmp.jpg', xmp=xmp)
+    for name in ('deep.png', 'xmp.jpg'):
+        expected = read_picture(tmp_path / name)[..., ::-1]
+        found = read_pixels(tmp_path / name)
+        assert found.shape == expected.shape and np.abs(found.astype(int) - expected).max() <= 1, name
+
+
 def test_modes(tmp_path: Path, pixels: np.ndarray) -> None:
     grey = pixels[..., 0]
     pictures = {

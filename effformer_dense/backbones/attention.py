@@ -67,8 +67,8 @@ class RelativePositionBias(nn.Module):
         if hit is None or not torch.equal(hit[0], table):
             hit = (table.detach().clone(), self._compute(table, height, width).expanded(self._CACHED_PAIRS))
         self._cache[key] = hit  # last used, last in order
-        if len(self._cache) > self._CACHED_SIZES:
-            self._cache.pop(next(iter(self._cache)))
+        for oldest in list(self._cache)[: -self._CACHED_SIZES]:
+            self._cache.pop(oldest, None)  # another thread may have done so
         return hit[1]
 
     def _compute(self, table: Tensor, height: int, width: int) -> BiasValues:

@@ -34,7 +34,7 @@ class Stage(nn.Module):
             x = self.downsample(x)
         for block in self.blocks:
             if self.with_cp and self.training and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False, context_fn=_recompute_contexts(block))
+                x = _recomputed(block, x)
             else:
                 x = block(x)
         return x
@@ -143,7 +143,7 @@ class DenseBackbone(BaseModule):
                 output = x.contiguous() if channels_last else x
                 outputs.append(self.out_norms[str(index)](output) if self.out_norms else output)
         if self.training and dist.is_available() and dist.is_initialized():
-            outputs[-1] = _reached_by(outputs[-1], list(self.out_norms.parameters()))
+            outputs[-1] = reached_by(outputs[-1], list(self.out_norms.parameters()))
         return tuple(outputs)
 
     def init_weights(self) -> None:
@@ -187,11 +187,11 @@ class DenseBackbone(BaseModule):
         return [self.stem, *self.stages][: self.frozen_stages + 1]
 
 
-def _reached_by(output: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+def reached_by(output: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
     """The same values, on which ``parameters`` depend with a gradient of zero.
 
     DistributedDataParallel waits for the gradient of every parameter, and stops in the second iteration if a neck
-    leaves a map unused whose output norm nothing else reaches (RetinaNet's FPN takes its maps from stride 8 on).
+    leaves a map unused whose own layers nothing else reaches (RetinaNet's FPN takes its maps from stride 8 on).
     """
     if not parameters:
         return output
@@ -246,6 +246,12 @@ def _adapt_state_dict(module: DenseBackbone, state_dict: dict, prefix: str, *_: 
     adapter = type(module).state_dict_adapter
     if adapter is not None:
         adapter(module, state_dict, prefix)
+
+
+def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
+    if is_recording():  # whose compiler changes statistics once, and knows no contexts
+        return checkpoint(block, x, use_reentrant=False)
+    return checkpoint(block, x, use_reentrant=False, context_fn=_recompute_contexts(block))
 
 
 def _recompute_contexts(block: nn.Module) -> Callable[[], tuple[AbstractContextManager, AbstractContextManager]]:

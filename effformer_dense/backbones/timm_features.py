@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch.distributed as dist
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import MissingFileError, UserError
-from .base import STRIDES, check_shape, check_stages
+from .base import STRIDES, check_shape, check_stages, reached_by
 from .pyramid import MAX_FACTOR, Resample
 from .timm_models import EXAMPLES, Level, build, create, infos, levels_of, maps_of, rounded_up
 from .tracing import is_recording
@@ -114,6 +115,8 @@ class TimmFeatures(BaseModule):
             # In these words: translators of programs take the quotient of a negative number to be rounded up.
             rows, columns = ((side + stride - 1) // stride for side in images.shape[2:])
             outputs.append(resample(map_)[:, :, :rows, :columns].contiguous())
+        if self.training and dist.is_available() and dist.is_initialized():
+            outputs[-1] = reached_by(outputs[-1], list(self.resamples.parameters()))
         return tuple(outputs)
 
     def init_weights(self) -> None:

@@ -78,18 +78,19 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
         check_tensors(found.backbone)
         native, ignored = to_native(found.backbone)
         ignored.update(describe_rest(found.rest))
-    variant = identify_variant(native)
-    if variant is not None and structure(variant) != structure(backbone.variant):
-        raise UserError(
-            f'These weights are of {variant.name}, and the backbone is {backbone.variant.name}. '
-            f"Set arch='{variant.arch}' (type='{variant.family}') or load the other file."
-        )
     for key in [key for key in native if key.startswith('out_norms.') and key not in expected]:
         del native[key]
         ignored[key] = 'output norms that out_norm and out_indices of the backbone leave out'
     report = load_report(native, expected, ignored)
     unexplained = [key for key in report.missing if not key.startswith('out_norms.')]  # ImageNet files have none
     if report.mismatched or report.unexpected or unexplained:
+        # Only now: a network of one's own may have the widths and depths of a published one.
+        variant = identify_variant(native)
+        if variant is not None and structure(variant) != structure(backbone.variant):
+            raise UserError(
+                f'These weights are of {variant.name}, and the backbone is {backbone.variant.name}. '
+                f"Set arch='{variant.arch}' (type='{variant.family}') or load the other file."
+            )
         raise UserError(f'Weights do not fit {backbone.variant.name}: {report.summary()}')
     return native, report
 

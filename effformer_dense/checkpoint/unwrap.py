@@ -67,6 +67,20 @@ def weights_in(content: Mapping[str, Any]) -> dict[str, Tensor]:
     return weights
 
 
+def versions_in(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What torch notes of the modules beside weights, by their names; empty where it is lost.
+
+    Some modules read their own older layouts, and take a file without versions for one of those.
+    """
+    for _ in range(3):
+        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    noted = getattr(content, '_metadata', None) or {}
+    return {_NAME_WRAPPERS.sub('', f'{name}.').rstrip('.'): value for name, value in noted.items()}
+
+
 def find_backbone(weights: Mapping[str, Tensor]) -> Found | None:
     """The one backbone among weights; None if there is none of a layout that we know.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 #: Names the last checkpoint of a work dir; a hint, for a training that was killed may have written one more.
 POINTER = 'last_checkpoint'
-_TRAINING = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+_TRAINING = re.compile(r'(epoch|iter)_(\d+)\.pth')
 _LONGEST_PATH = 4096
 
 
@@ -58,7 +58,8 @@ def newest_whole(folder: Path) -> tuple[Path | None, list[str]]:
 def _newest_first(folder: Path) -> list[Path]:
     """Checkpoints of a training: first those newer than the pointer, then the one that it names, then the others.
 
-    Times alone would not do: copying a work dir gives its files new ones.
+    Times alone would not do: copying a work dir gives its files new ones, in any order. So what is newer has to be
+    further on as well, where names can tell; and nothing is, where the file that the pointer names is newer than it.
     """
     pointer = folder / POINTER
     named = _named_by(pointer)
@@ -67,11 +68,23 @@ def _newest_first(folder: Path) -> list[Path]:
     found |= {named} if named else set()
     written = pointer.stat().st_mtime_ns if named else -1
 
+    if named is not None and named.stat().st_mtime_ns > written:
+        written = max(path.stat().st_mtime_ns for path in found)
+
     def key(path: Path) -> tuple[bool, bool, int, int]:
         time, name = path.stat().st_mtime_ns, _TRAINING.fullmatch(path.name)
-        return time > written and path != named, path == named, time, int(name[1]) if name else 0
+        is_newer = time > written and path != named and not _is_behind(path, named)
+        return is_newer, path == named, time, int(name[2]) if name else 0
 
     return sorted(found, key=key, reverse=True)
+
+
+def _is_behind(path: Path, named: Path | None) -> bool:
+    """Whether a checkpoint is of an earlier epoch, or iteration, than another; not if names do not tell."""
+    names = [_TRAINING.fullmatch(one.name) for one in (path, named) if one is not None]
+    if len(names) < 2 or names[0] is None or names[1] is None or names[0][1] != names[1][1]:
+        return False
+    return int(names[0][2]) < int(names[1][2])
 
 
 def _named_by(pointer: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..errors import UserError
 from .adapter import report_whole
 from .layouts import backbone_prefixes
 from .loaders import safe_loaders
-from .unwrap import weights_in
+from .unwrap import versions_in, weights_in
 from .whole_files import newest_whole
 
 
@@ -97,13 +98,16 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
     inner = unwrapped(model)
     try:
-        state_dict = weights_in(checkpoint)
+        state_dict = OrderedDict(weights_in(checkpoint))
+        state_dict._metadata = versions_in(checkpoint) or None  # type: ignore[attr-defined]
         result = inner.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:  # entries of another shape
         raise _misfit(path, inner, state_dict) from error
     except ValueError as error:
         raise UserError(f'{path}: {error}') from error
-    if result.missing_keys or result.unexpected_keys:
+    # Files of the mmcv 1.x era lack the counters, and nothing that we build reads them.
+    missing = [key for key in result.missing_keys if not key.endswith('num_batches_tracked')]
+    if missing or result.unexpected_keys:
         raise _misfit(path, inner, state_dict)
     return checkpoint
 

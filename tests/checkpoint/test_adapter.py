@@ -39,6 +39,24 @@ def test_weights_of_another_variant_are_refused_by_name(strict: bool) -> None:
         EfficientFormerV2('s0').load_state_dict(EfficientFormerV1('l1').state_dict(), strict=strict)
 
 
+@pytest.mark.parametrize(
+    ('kind', 'arch'),
+    [
+        (EfficientFormerV2, dict(base='s0', expansion_ratios=3)),
+        (EfficientFormerV2, dict(base='s2', stride_attention=False)),
+        (EfficientFormerV2, dict(base='s0', talking_heads=False)),
+    ],
+)
+def test_a_network_of_ones_own_takes_its_weights_back(kind: type, arch: dict) -> None:
+    """It has the widths and depths of a published one."""
+    state = randomise(kind(arch)).state_dict()
+    fresh = kind(arch)
+    fresh.load_state_dict(state)
+    assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in state.items())
+    with pytest.raises(ValueError, match=f"and the backbone is .*arch='{arch['base']}'"):
+        fresh.load_state_dict(kind(arch['base']).state_dict())
+
+
 def test_shapes_that_do_not_fit_are_refused_even_without_strict() -> None:
     state = EfficientFormerV2('s0').state_dict()
     state['stages.0.blocks.0.mlp.fc1.conv.weight'] = torch.ones(2, 2, 1, 1)

@@ -97,6 +97,15 @@ def test_a_work_dir_that_was_copied(tmp_path: Path) -> None:
     assert find_checkpoint(copy) == copy / 'epoch_10.pth'
 
 
+@pytest.mark.parametrize('pointer', [0, 1, 2, 3, 4])
+def test_a_work_dir_whose_pointer_was_copied_before_some_of_its_files(pointer: int, tmp_path: Path) -> None:
+    for time, number in enumerate((12, 10, 13, 11)):
+        if number < 13:
+            _write(tmp_path / f'epoch_{number}.pth', 2 * time)
+    _point(tmp_path, 'epoch_12.pth', 2 * pointer - 1)
+    assert find_checkpoint(tmp_path) == tmp_path / 'epoch_12.pth'
+
+
 def test_checkpoints_kept_elsewhere(tmp_path: Path) -> None:
     elsewhere, work_dir = tmp_path / 'elsewhere', tmp_path / 'work'
     elsewhere.mkdir()

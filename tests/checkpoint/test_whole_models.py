@@ -155,6 +155,34 @@ def test_weights_of_a_backbone_do_not_pass_as_those_of_a_detector(tmp_path: Path
     check_start(path)
 
 
+class _Renamed(nn.Module):
+    """As mmdet's anchor-free heads: layouts of old versions have another name."""
+
+    _version = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cls = nn.Linear(2, 2)
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args) -> None:
+        if local_metadata.get('version') is None:
+            for key in [key for key in state_dict if key.startswith(f'{prefix}cls')]:
+                state_dict[key.replace('cls', 'conv_cls')] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_versions_of_modules_are_read(prefix: str, tmp_path: Path) -> None:
+    model = nn.Sequential(_Renamed(), nn.BatchNorm1d(2))
+    saved = nn.ModuleDict({'module': model}) if prefix else model
+    torch.save({'state_dict': saved.state_dict()}, tmp_path / 'new.pth')
+    load_weights(nn.Sequential(_Renamed(), nn.BatchNorm1d(2)), tmp_path / 'new.pth')
+    state = model.state_dict()
+    del state['1.num_batches_tracked']
+    torch.save({'state_dict': state}, tmp_path / 'no_counters.pth')
+    load_weights(nn.Sequential(_Renamed(), nn.BatchNorm1d(2)), tmp_path / 'no_counters.pth')
+
+
 def _prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {prefix + key: value for key, value in state.items()}
 

@@ -51,7 +51,9 @@ class WholeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Remove what should have been gone already; other runs' files are left alone."""
-        hub, out_dir = runner.message_hub, Path(self.out_dir or runner.work_dir)
+        hub, out_dir = runner.message_hub, Path(runner.work_dir)
+        if self.out_dir is not None and not _same(Path(self.out_dir), out_dir):
+            out_dir = Path(self.out_dir, out_dir.name)  # as MMEngine will have it
         elsewhere = self._resumed_in is not None and not _same(self._resumed_in, out_dir)
         if elsewhere and 'keep_ckpt_ids' in hub.runtime_info:
             hub.update_info('keep_ckpt_ids', [])  # they number files of the other folder

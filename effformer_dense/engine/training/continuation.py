@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import EarlyStoppingHook, Hook
 from torch import Tensor, nn
 
 from ...checkpoint.whole_model import unwrapped
@@ -22,7 +22,8 @@ _LOST = 'Resumed iteration number is not divisible'
 
 
 class ContinuationHook(Hook):
-    """Save the place in the data and gradients that wait for a step; a resumed run has them back.
+    """Save the place in the data, gradients that wait for a step, and how long nothing has got better for those that
+    stop early; a resumed run has them back.
 
     Random states are not among it: they follow from the place (:mod:`.randomness`).
     """
@@ -34,6 +35,9 @@ class ContinuationHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         meta, loop = checkpoint['meta'], runner.train_loop
+        waited = [(hook.wait_count, hook.best_score) for hook in _early_stopping(runner)]
+        if waited:
+            checkpoint.setdefault(ENTRY, {}).update(waited=waited)
         if not _is_placed(loop):
             return
         round, taken = meta['epoch'], 0
@@ -51,20 +55,27 @@ class ContinuationHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         self._entry = checkpoint.get(ENTRY)
+        waited = (self._entry or {}).get('waited', ()) if runner._resume else ()
+        for hook, (wait_count, best_score) in zip(_early_stopping(runner), waited, strict=False):
+            hook.wait_count, hook.best_score = wait_count, best_score
 
     def go_on(self, runner) -> None:
         """Take up the place and the gradients of the checkpoint that was loaded."""
-        loop, entry = runner.train_loop, self._entry
+        loop, entry = runner.train_loop, self._entry or {}
         if not _is_placed(loop):
             return
-        round, taken = _guessed(loop) if entry is None else _place(runner, loop.dataloader, entry)
+        round, taken = _place(runner, loop.dataloader, entry) if 'round' in entry else _guessed(loop)
         if isinstance(loop, ContinuedIterLoop):
             loop.dataloader_iterator.round, loop.dataloader_iterator.taken = round, taken
         else:
             loop.taken = taken
-        if entry and entry['gradients']:
+        if entry.get('gradients'):
             _set_gradients(runner.model, entry['gradients'])
             runner.logger.addFilter(lambda record: not record.getMessage().startswith(_LOST))
+
+
+def _early_stopping(runner: Any) -> list[EarlyStoppingHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook)]
 
 
 def _is_placed(loop: Any) -> bool:

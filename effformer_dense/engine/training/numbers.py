@@ -58,7 +58,9 @@ class NumberGuard(Hook):
             wrapper.backward = partial(self._backward, wrapper, wrapper.backward)
             step = wrapper.step
             wrapper.step = update_wrapper(partial(self._step, wrapper, step), step)  # schedulers look for their mark
-            if wrapper.clip_grad_kwargs and wrapper.clip_func is nn.utils.clip_grad_norm_:
+            # A scaler begins with steps that are not finite, leaves them out, and clips all the same.
+            is_scaled = hasattr(wrapper, 'loss_scaler')
+            if wrapper.clip_grad_kwargs and wrapper.clip_func is nn.utils.clip_grad_norm_ and not is_scaled:
                 wrapper.clip_func = _clip_finite
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
@@ -214,11 +216,16 @@ def _not_finite(model: nn.Module, checkpoint: dict[str, Any]) -> list[str]:
     bad = [
         name
         for name, value in checkpoint['state_dict'].items()
-        if (name in learned or name.endswith(('running_mean', 'running_var'))) and not torch.isfinite(value).all()
+        if (name in learned or is_statistic(name)) and not torch.isfinite(value).all()
     ]
     if not all(torch.isfinite(value).all() for _, value in named_tensors(checkpoint.get('optimizer'), 'optimizer')):
         bad.append('state of the optimizer')
     return bad
+
+
+def is_statistic(name: str) -> bool:
+    """Whether an entry of a state dict is the running mean or variance of a norm."""
+    return name.endswith(('running_mean', 'running_var'))
 
 
 def named_tensors(node: Any, name: str) -> Iterator[tuple[str, Tensor]]:

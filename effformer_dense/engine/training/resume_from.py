@@ -17,7 +17,7 @@ from ...errors import UserError, some_of
 from .chosen import averages
 from .continuation import ENTRY
 from .differences import flat_entries
-from .numbers import named_tensors
+from .numbers import is_statistic, named_tensors
 
 #: Settings of optimizers that are about how they compute, and come and go with versions of torch.
 _OF_TORCH = {'foreach', 'fused', 'capturable', 'differentiable', 'maximize', 'decoupled_weight_decay'}
@@ -42,7 +42,7 @@ def checkpoint_to_resume(cfg: Config, resume: str, processes: int) -> tuple[Path
     model = MODELS.build(copy.deepcopy(cfg.model))  # mmdet writes into the config what it builds from
     state = load_weights(model, path)
     _check_is_training(path, state)
-    _check_finite(path, state)
+    _check_finite(path, state, {name for name, _ in model.named_parameters()})
     _check_processes(path, state, cfg, processes)
     if isinstance(state.get('ema_state_dict'), dict) and not averages(cfg):
         raise UserError(
@@ -64,9 +64,10 @@ def _check_is_training(path: Path, state: dict[str, Any]) -> None:
         )
 
 
-def _check_finite(path: Path, state: dict[str, Any]) -> None:
-    """No NaN and no infinity among weights and what the optimizer remembers: training would spread them."""
-    named = [*weights_in(state).items(), *named_tensors(state['optimizer'], 'optimizer')]
+def _check_finite(path: Path, state: dict[str, Any], learned: set[str]) -> None:
+    """No NaN and no infinity among weights, running statistics and what the optimizer remembers: it would spread."""
+    weights = ((name, value) for name, value in weights_in(state).items() if name in learned or is_statistic(name))
+    named = [*weights, *named_tensors(state['optimizer'], 'optimizer')]
     bad = [name for name, value in named if value.is_floating_point() and not torch.isfinite(value).all()]
     if bad:
         raise UserError(

@@ -71,6 +71,15 @@ def test_going_on_elsewhere_removes_nothing_there(tmp_path: Path) -> None:
     assert _names(there) == ['best_toy_acc_epoch_4.pth', 'epoch_1.pth', 'epoch_4.pth']
 
 
+def test_going_on_in_a_folder_of_its_own_for_checkpoints(tmp_path: Path) -> None:
+    here, out = tmp_path / 'mine', tmp_path / 'out'
+    hook = dict(max_keep_ckpts=1, save_best='auto', out_dir=str(out))
+    run(here, Toy(epochs=2, val_s=0, hook=hook))
+    assert _names(out / 'mine') == ['best_toy_acc_epoch_2.pth', 'epoch_2.pth']
+    run(here, Toy(epochs=4, val_s=0, hook=hook, resume=True))
+    assert _names(out / 'mine') == ['best_toy_acc_epoch_4.pth', 'epoch_4.pth']
+
+
 def _full_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the disk be full at the checkpoint after ``count`` of them."""
     usual, calls = os.fsync, []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import EarlyStoppingHook, Hook
 
-from effformer_dense.engine.training.continuation import ENTRY
+from effformer_dense.engine.training.continuation import ENTRY, ContinuationHook
 
 from .noisy import differing, saved, toy_runner
 
@@ -85,6 +86,20 @@ def test_checkpoints_without_our_entry_are_gone_on_from(tmp_path: Path, by_epoch
     other = toy_runner(tmp_path / 'b', tmp_path / 'bare.pth', by_epoch=by_epoch)
     other.train()
     assert other.model.seen == whole.model.seen[6:]
+
+
+def test_early_stopping_goes_on_waiting() -> None:
+    def runner(resume: bool = True) -> SimpleNamespace:
+        hook = EarlyStoppingHook(monitor='acc', rule='greater', patience=5)
+        return SimpleNamespace(hooks=[hook], train_loop=None, _resume=resume)
+
+    before, checkpoint = runner(), dict(meta={})
+    before.hooks[0].wait_count, before.hooks[0].best_score = 4, 0.75
+    ContinuationHook().before_save_checkpoint(before, checkpoint)
+    for resume, wanted in ((True, (4, 0.75)), (False, (0, -float('inf')))):
+        after = runner(resume)
+        ContinuationHook().after_load_checkpoint(after, checkpoint)
+        assert (after.hooks[0].wait_count, after.hooks[0].best_score) == wanted
 
 
 def test_log_counts_on_within_the_epoch(tmp_path: Path):

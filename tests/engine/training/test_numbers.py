@@ -39,6 +39,18 @@ def test_run_stops_before_the_weights_change(tmp_path: Path, wrong: str, clip: d
     assert differing({name: before[name] for name in learned}, learned) == []
 
 
+def test_the_scaler_of_mixed_precision_clips_what_is_not_finite_by_itself() -> None:
+    """Its first steps are not: it leaves them out, after they were clipped."""
+    for scaled in (False, True):
+        layer = nn.Linear(2, 2)
+        wrapper = OptimWrapper(torch.optim.SGD(layer.parameters(), lr=0.1), clip_grad=dict(max_norm=1.0))
+        if scaled:
+            wrapper.loss_scaler = object()
+        model = SimpleNamespace(parse_losses=None)
+        NumberGuard().before_train(SimpleNamespace(model=model, optim_wrapper=wrapper))
+        assert (wrapper.clip_func is nn.utils.clip_grad_norm_) == scaled
+
+
 @pytest.mark.parametrize(
     ('clip', 'then'),
     [

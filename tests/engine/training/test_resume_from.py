@@ -110,6 +110,20 @@ def test_a_good_one(tmp_path: Path) -> None:
         assert checkpoint_to_resume(_config(tmp_path), resume, 1)[0] == tmp_path / 'epoch_1.pth'
 
 
+def test_buffers_that_are_infinite_on_purpose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init = ResumedLayer.__init__
+
+    def masked(layer: ResumedLayer, *sizes: int, **named_sizes: int) -> None:
+        init(layer, *sizes, **named_sizes)
+        layer.register_buffer('mask', torch.tensor([0.0, -torch.inf]))
+
+    monkeypatch.setattr(ResumedLayer, '__init__', masked)
+    state = _state()
+    assert 'mask' in state['state_dict']
+    torch.save(state, tmp_path / 'epoch_1.pth')
+    assert checkpoint_to_resume(_config(tmp_path), 'auto', 1)[0] == tmp_path / 'epoch_1.pth'
+
+
 def test_sgd_is_nothing_to_adamw(tmp_path: Path) -> None:
     torch.save(_state(), tmp_path / 'epoch_1.pth')
     cfg = _config(tmp_path)

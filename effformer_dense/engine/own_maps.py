@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..data.border.canonical import remove_splits
 from ..data.border.findings import Action, Findings
-from ..data.border.formats.class_tables import CLASS_FILES, ClassTable, Colour, read_class_table
+from ..data.border.formats.class_tables import CLASS_FILES, ClassTable, read_class_table
 from ..data.border.formats.map_folders import MapSet
 from ..data.border.formats.places import SPLITS, WHOLE
 from ..data.border.maps import Coding, Survey, canonical_map, choose_coding, survey_maps
@@ -57,9 +58,10 @@ def prepare_maps(
         survey = survey_maps(pairs, findings, colours, options.max_pixels, progress)
     coding = choose_coding(survey, classes, table, ignored, findings)
     splits = _usable(tree, maps, survey)
+    _check_splits_named(tree, splits)
     common, suffix = _naming([name for names in splits.values() for name in names])
     with progress_bar(str(tree.root)) as progress:
-        labels = _write_maps(tree, survey, coding, colours, out, (common, suffix), options, findings, progress)
+        labels = _write_maps(tree, survey, coding, out, (common, suffix), options, findings, progress)
     splits = _split(tree, _with_labels(splits, labels, findings), labels, options, findings)
     if options.strict:
         findings.refuse_any()
@@ -75,7 +77,6 @@ def _write_maps(
     tree: Tree,
     survey: Survey,
     coding: Coding,
-    colours: Sequence[Colour] | None,
     out: Path,
     naming: tuple[str, str],
     options: OwnDataOptions,
@@ -85,7 +86,7 @@ def _write_maps(
     """Write canonical maps, as long as ``--strict`` allows; returns which classes each picture shows."""
     labels = {}
     for done, ((picture, seg_map), turn) in enumerate(survey.usable):
-        indices = canonical_map(seg_map, coding, turn, colours, options.max_pixels)
+        indices = canonical_map(seg_map, coding, turn, survey.colours, options.max_pixels)
         relative = picture.relative_to(tree.root).as_posix()
         present = np.unique(indices)
         labels[relative] = set(present[present != UNLABELLED].tolist())
@@ -119,7 +120,12 @@ def _classes(
     found = read_class_table(file)
     if found.colours is None and found.values is None:
         return None, names or found.names, ignored
-    return found, names, ignored
+    if names and len(names) != len(found.names):
+        raise UserError(
+            f'--classes names {len(names)}, and {found.source} has {len(found.names)}: {some_of(found.names, 5)}. Name '
+            'as many, in its order, or leave the option out.'
+        )
+    return dataclasses.replace(found, names=tuple(names or found.names)), None, ignored
 
 
 def _published_table(dataset: str, numbers: tuple[int, ...]) -> ClassTable:
@@ -137,6 +143,17 @@ def _usable(tree: Tree, maps: MapSet, survey: Survey) -> dict[str, list[str]]:
     usable = {picture.relative_to(tree.root).as_posix() for (picture, _), _ in survey.usable}
     splits = {split: [one for one, _ in pairs if one in usable] for split, pairs in maps.pairs.items()}
     return {split: splits[split] for split in (*SPLITS, WHOLE) if splits.get(split)}
+
+
+def _check_splits_named(tree: Tree, splits: Mapping[str, Sequence[str]]) -> None:
+    """Raises ``UserError`` for splits of which none is to be trained on; before a map is written."""
+    if WHOLE in splits and len(splits) > 1:
+        raise UserError(
+            f'{tree.root}: {len(splits[WHOLE]):,} pictures, such as {splits[WHOLE][0]}, are in no folder of a split, '
+            f'and others are in those of {", ".join(set(splits) - {WHOLE})}. Move them into one, or all out of theirs.'
+        )
+    if 'train' not in splits and len(splits) > 1:
+        raise UserError(f'{tree.root} has pictures for {" and ".join(splits)}, and none for training.')
 
 
 def _with_labels(
@@ -184,12 +201,6 @@ def _split(
     if 'train' in splits and 'val' in splits:
         check_splits(splits, tree.root, findings)
         return splits
-    if WHOLE in splits and len(splits) > 1:
-        raise UserError(
-            f'{tree.root}: some pictures are in folders of splits ({", ".join(set(splits) - {WHOLE})}), others not.'
-        )
-    if 'train' not in splits and len(splits) > 1:
-        raise UserError(f'{tree.root} has pictures for {" and ".join(splits)}, and none for training.')
     source = 'train' if 'train' in splits else next(iter(splits))
     if source not in ('train', WHOLE):
         findings.add(Action.DOUBTFUL, 'no training split', source, '', f'all there is is {source}; it is split')

@@ -132,7 +132,8 @@ def anchor_sides(model: Any) -> list[tuple[float, float]]:
     for _, node in walk(model):
         if isinstance(node.get('anchor_generator'), dict):
             generator: Any = TASK_UTILS.build(node['anchor_generator'])
-            areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in generator.base_anchors]
+            anchors = getattr(generator, 'base_anchors', ())  # points have none
+            areas = [(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in anchors]
             return [(float(area.min()) ** 0.5, float(area.max()) ** 0.5) for area in areas]
     return []
 

@@ -100,6 +100,55 @@ def test_coco_with_splits_whose_categories_differ_in_order(tmp_path: Path) -> No
     assert list(cfg.train_dataloader.dataset.metainfo.classes) == ['nut', 'bolt']
 
 
+def test_coco_splits_whose_pictures_have_the_same_names(tmp_path: Path) -> None:
+    root = tmp_path / 'set'
+    for seed, split in enumerate(('Train', 'Validation')):
+        images = [dict(id=n, file_name=f'frame_{n}.PNG', width=100, height=60) for n in range(4)]
+        boxes = [dict(id=n + 1, image_id=n, category_id=1, bbox=[1, 1, 20, 20 + seed], iscrowd=0) for n in range(4)]
+        for n in range(4):
+            write_picture(root / 'images' / split / f'frame_{n}.PNG', seed=10 * seed + n)
+        table = dict(images=images, annotations=boxes, categories=[dict(id=1, name='cat')])
+        write_text(root / 'annotations' / f'instances_{split}.json', json.dumps(table))
+    out, _ = _prepared(root)
+    for name, split in (('train', 'Train'), ('val', 'Validation')):
+        table = json.loads((out / 'annotations' / f'{name}.json').read_text())
+        assert {Path(row['file_name']).parent.name for row in table['images']} == {split}
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'classes', 'objects'),
+    [
+        ((), ('cat', 'dog'), 6),
+        (('dog',), ('dog',), 0),
+        (('dog', 'cat'), ('dog', 'cat'), 6),
+        (('a', 'b'), ('a', 'b'), 6),
+    ],
+)
+def test_classes_of_yolo_are_chosen_by_name(
+    chosen: tuple[str, ...], classes: tuple[str, ...], objects: int, tmp_path: Path
+) -> None:
+    """All objects are cats, which the file of names has first."""
+    root = _yolo(tmp_path / 'set', '0 0.5 0.5 0.2 0.2')
+    write_text(root / 'data.yaml', YAML.replace('nut, bolt', 'cat, dog'))
+    if not objects:
+        with pytest.raises(UserError, match='of 6 annotations none can be used'):
+            _prepared(root, classes=chosen)
+        return
+    out, cfg = _prepared(root, classes=chosen)
+    assert tuple(cfg.train_dataloader.dataset.metainfo.classes) == classes
+    tables = [json.loads((out / 'annotations' / f'{split}.json').read_text()) for split in ('train', 'val')]
+    names = {row['id']: row['name'] for row in tables[0]['categories']}
+    found = [names[row['category_id']] for table in tables for row in table['annotations']]
+    assert found == ['cat' if 'cat' in classes else 'a'] * objects
+
+
+def test_classes_of_yolo_that_are_no_choice(tmp_path: Path) -> None:
+    root = _yolo(tmp_path / 'set')
+    write_text(root / 'data.yaml', YAML.replace('nut, bolt', 'cat, dog'))
+    with pytest.raises(UserError, match=r'--classes bird: the file of class names has cat, dog. Choose among them, or'):
+        _prepared(root, classes=('bird',))
+
+
 def test_a_test_split_that_nobody_has_annotated(tmp_path: Path) -> None:
     root = tmp_path / 'set'
     for seed, split in enumerate(('train', 'val', 'test')):

@@ -29,6 +29,7 @@ _COLOUR = 1 << 24
 #: How the class is called that is none.
 _GROUND = ('background', '_background_', '__background__', 'unlabelled', 'unlabeled', 'unlabel', 'void', 'ignore')
 _GREY = ('1', 'L', 'I;16', 'I;16B', 'I', 'P')
+_CHANNELS = ('RGB', 'RGBA', 'CMYK', 'YCbCr')
 
 
 @dataclass
@@ -39,11 +40,20 @@ class Survey:
         pixels: how many pixels have a value, or a colour as ``_COLOUR + RGB``.
         pictures: in how many maps it is.
         usable: pairs whose map can be read and fits its picture, and how the map has to be turned (EXIF).
+        colours: by which the maps were read.
     """
 
     pixels: Counter[int] = field(default_factory=Counter)
     pictures: Counter[int] = field(default_factory=Counter)
     usable: list[tuple[Pair, int]] = field(default_factory=list)
+    colours: Sequence[Colour] | None = None
+
+    def take_greys_for_colours(self) -> None:
+        """Of coloured maps some are black and grey alone: their values are colours as well."""
+        for counter in (self.pixels, self.pictures):
+            for value in [value for value in counter if value < _COLOUR]:
+                counter[_COLOUR + value * 0x010101] += counter.pop(value)
+        self.colours = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,8 @@ def survey_maps(
     Raises:
         UserError: no pair can be used, or the maps have more values than classes can be.
     """
-    survey, palettes = Survey(), Palettes()
+    survey, palettes = Survey(colours=colours), Palettes()
+    has_plain = False
     for done, pair in enumerate(pairs, start=1):
         try:
             turn = turn_of(pair, findings, max_pixels)
@@ -92,6 +103,7 @@ def survey_maps(
         survey.pictures.update(values.tolist())
         survey.usable.append((pair, turn))
         if values[-1] < _COLOUR:
+            has_plain |= not _has_channels(pair[1], max_pixels)
             palettes.look(str(pair[1]), read_header(pair[1], max_pixels), values.tolist(), findings)
         if len(survey.pixels) > _MOST_VALUES:
             raise UserError(
@@ -100,9 +112,16 @@ def survey_maps(
             )
         if progress is not None and done % 100 == 0:
             progress('maps read', done, len(pairs))
+    if not has_plain and any(value >= _COLOUR for value in survey.pixels):
+        survey.take_greys_for_colours()
     if not survey.usable:
         raise UserError('No picture has a segmentation map that can be used:\n' + '\n'.join(findings.summary()))
     return survey
+
+
+def _has_channels(path: Path, max_pixels: int) -> bool:
+    with decoded(path, max_pixels) as image:
+        return image.mode in _CHANNELS
 
 
 def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -121,7 +140,7 @@ def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = 
         if image.mode in _GREY:
             with path.open('rb') as file:
                 return unstretched(np.asarray(image).astype(np.int32), file.read(26))
-        if image.mode not in ('RGB', 'RGBA', 'CMYK', 'YCbCr'):
+        if image.mode not in _CHANNELS:
             raise BrokenPictureError(f'mode {image.mode}: a map has whole numbers or colours')
         rgb = np.asarray(image.convert('RGB')).astype(np.int32)  # alpha tells no class
     packed = (rgb[..., 0] << 16) | (rgb[..., 1] << 8) | rgb[..., 2]
@@ -150,6 +169,8 @@ def choose_coding(
     if any(value >= _COLOUR for value in values):
         if any(value < _COLOUR for value in values):
             raise UserError('Some maps are grey and some are coloured. Export all of them in one way.')
+        if ignored:
+            raise UserError('--ignore is for the values of grey maps; these have colours. Name them: --colours FILE.')
         coding = _code_colours(values, survey, table, findings)
     else:
         if table is not None and names is None:

@@ -173,6 +173,19 @@ def test_photographs_are_no_maps(tmp_path: Path) -> None:
         _code(tmp_path, noise)
 
 
+def test_coloured_maps_of_which_one_shows_the_ground_alone(tmp_path: Path) -> None:
+    colours = np.zeros((4, 6, 3), np.uint8)
+    colours[:, 3:] = (200, 0, 10)
+    pairs = [_write(tmp_path, 'a', colours), _write(tmp_path, 'b', np.zeros((4, 6, 3), np.uint8))]
+    survey = survey_maps(pairs, Findings())
+    coding = choose_coding(survey, None, None, (), Findings())
+    assert coding.classes == ('#000000', '#c8000a')
+    found = [canonical_map(seg_map, coding, 1, survey.colours, 10**6) for _, seg_map in pairs]
+    assert found[0][0].tolist() == [0, 0, 0, 1, 1, 1] and not found[1].any()
+    with pytest.raises(UserError, match='--ignore is for the values of grey maps; these have colours'):
+        choose_coding(survey, None, None, (0,), Findings())
+
+
 def test_grey_and_coloured_maps_together(tmp_path: Path) -> None:
     picture = np.zeros((32, 48, 3), np.uint8)
     picture[:, 20:] = (70, 130, 180)

@@ -78,6 +78,39 @@ def test_pictures_and_their_maps(picture: str, seg_map: str, split: str, tmp_pat
     assert isinstance(found, MapSet) and found.pairs == {split: [(picture, seg_map)]}
 
 
+@pytest.mark.parametrize(
+    'kinds',
+    [
+        ('{}', '{}annot'),
+        ('{}', '{}_labels'),
+        ('{}_images', '{}_masks'),
+        ('images/{}', 'annotations/{}'),
+        ('{}', '{}_gt'),
+    ],
+)
+def test_splits_of_pictures_and_maps_are_kept(kinds: tuple[str, str], tmp_path: Path) -> None:
+    """Unequal in size: none of the folders stands for all of them."""
+    wanted = {}
+    for split, count in (('train', 3), ('val', 1), ('test', 2)):
+        pictures, maps = (kind.format(split) for kind in kinds)
+        for number in range(count):
+            write_picture(tmp_path / pictures / f'{number}.jpg')
+            write_map(tmp_path / maps / f'{number}.png', np.zeros((60, 100), np.uint8))
+        wanted[split] = [(f'{pictures}/{number}.jpg', f'{maps}/{number}.png') for number in range(count)]
+    found = _recognise(tmp_path)
+    assert isinstance(found, MapSet) and found.pairs == wanted
+
+
+def test_what_is_neither_picture_nor_map_is_no_loss(tmp_path: Path) -> None:
+    """CVAT's masks of instances."""
+    write_picture(tmp_path / 'JPEGImages' / 'a.jpg')
+    for kind in ('SegmentationClass', 'SegmentationObject'):
+        write_map(tmp_path / kind / 'a.png', np.zeros((60, 100), np.uint8))
+    findings = Findings()
+    found = recognise(list_tree(tmp_path), findings)
+    assert isinstance(found, MapSet) and len(found.pairs['all']) == 1 and findings.count() == 0
+
+
 def test_cityscapes_maps_for_training_go_before_ids(tmp_path: Path) -> None:
     write_picture(tmp_path / 'leftImg8bit/train/ulm/ulm_0_leftImg8bit.png')
     for kind in ('labelIds', 'labelTrainIds', 'instanceIds', 'color'):

@@ -37,6 +37,57 @@ def _read(root: Path, classes: list[str] | None = None) -> tuple[dict[str, Sourc
     return voc_tables(tree, found, classes, findings), findings
 
 
+def _write_at(root: Path, picture: str, file: str, filename: str) -> None:
+    write_picture(root / picture)
+    write_text(root / file, f'<annotation><filename>{filename}</filename>{SIZE}{_object(picture)}</annotation>')
+
+
+@pytest.mark.parametrize(
+    ('picture', 'file'),
+    [
+        ('{}/images/0001.jpg', '{}/annotations/0001.xml'),
+        ('JPEGImages/{}/0001.jpg', 'Annotations/{}/0001.xml'),
+        ('{}/0001.jpg', '{}/0001.xml'),
+    ],
+)
+def test_pictures_of_one_name_in_several_folders(picture: str, file: str, tmp_path: Path) -> None:
+    for split in ('train', 'val'):
+        _write_at(tmp_path, picture.format(split), file.format(split), '0001.jpg')
+    tables, findings = _read(tmp_path)
+    for split in ('train', 'val'):
+        (row,) = tables[split].table['images']
+        (one,) = objects_of(tables[split])
+        assert row['file_name'] == one['category'] == picture.format(split)
+    assert findings.count() == 0
+
+
+def test_names_that_several_pictures_have_and_names_of_others(tmp_path: Path) -> None:
+    _write_at(tmp_path, 'a/1.jpg', 'elsewhere/1.xml', '1.jpg')
+    write_picture(tmp_path / 'b' / '1.jpg')
+    _write_at(tmp_path, '2.jpg', '2.xml', '3.jpg')  # the set was numbered anew
+    write_picture(tmp_path / '3.jpg')
+    tables, findings = _read(tmp_path)
+    (table,) = tables.values()
+    assert [row['file_name'] for row in table.table['images']] == ['2.jpg']
+    assert (
+        '2 pictures have this name, such as a/1.jpg and b/1.jpg'
+        in findings.only(Action.DROPPED, 'picture not there').reason
+    )
+    assert (
+        "'3.jpg' is another picture, 3.jpg; '2.jpg' is taken" in findings.only(Action.DOUBTFUL, 'picture name').reason
+    )
+
+
+def test_lists_of_two_years(tmp_path: Path) -> None:
+    for year in (2007, 2012):
+        _write_at(
+            tmp_path, f'VOC{year}/JPEGImages/{year}_1.jpg', f'VOC{year}/Annotations/{year}_1.xml', f'{year}_1.jpg'
+        )
+        write_text(tmp_path / f'VOC{year}' / 'ImageSets' / 'Main' / 'train.txt', f'{year}_1\n')
+    tables, _ = _read(tmp_path)
+    assert len(tables['train'].table['images']) == 2
+
+
 def test_boxes_classes_and_difficult_objects(tmp_path: Path) -> None:
     _write(tmp_path, 'b ü', SIZE + _object('dög') + _object('cat', (1.5, 2, 99.5, 40), '<difficult>1</difficult>'))
     write_text(tmp_path / 'ImageSets' / 'Main' / 'train.txt', 'b ü\n')

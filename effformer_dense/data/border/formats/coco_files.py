@@ -10,7 +10,7 @@ from typing import Any
 from ..findings import Findings
 from ..tables import read_table
 from ..tree import Tree
-from .places import SPLITS, SourceTable
+from .places import SPLITS, SourceTable, split_named
 
 _SAMPLED = 200
 
@@ -50,7 +50,13 @@ def _picture_folder(tree: Tree, file: str, split: str, table: dict[str, Any]) ->
         paths = (os.path.normpath(f'{folder}/{name}' if folder else name).rpartition('/') for name in names)
         return sum(name in present.get(parent, ()) for parent, _, name in paths)
 
-    return max(dict.fromkeys([*usual, *tree.files]), key=found)  # the first of those with most
+    def fits(folder: str) -> int:
+        """Whether a folder is called after this split; -1 after another one, whose pictures may be called alike."""
+        named = {split_named(part) for part in folder.split('/')} - {None}
+        return 1 if split in named else -1 if named else 0
+
+    # The first of those with most pictures.
+    return max(dict.fromkeys([*usual, *tree.files]), key=lambda folder: (found(folder), fits(folder)))
 
 
 def _below(folder: str, row: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from ....errors import UserError
 from ..findings import Action, Findings
 from ..tree import Tree
-from .places import PICTURES, WHOLE, split_named
+from .places import PICTURES, SPLITS, WHOLE, split_named
 
 _MAPS = ('.png', '.bmp', '.tif', '.tiff')
 #: How folders of pictures and of maps are called, in lower case.
@@ -21,6 +21,8 @@ _MAP_FOLDERS = frozenset(
     'masks mask labels label annotations annotation ann_dir annots annot gtfine gt groundtruth ground_truth '
     'segmentationclass segmentation segmentations segmentation_maps seg segs maps targets output mask_dir'.split()
 )
+#: Instances, and pictures for people to look at, which CVAT and labelme write beside the maps.
+_NEITHER = frozenset({'segmentationobject', 'segmentationclassvisualization'})
 #: What may follow the common part of the names, in the order of preference.
 _PICTURE_ENDINGS = ('', '_leftImg8bit', '_image', '_img', '_rgb', '_sat')
 _MAP_ENDINGS = (
@@ -104,7 +106,8 @@ def listed_splits(tree: Tree, maps: MapSet) -> MapSet:
                 split = split_named(PurePosixPath(listing).stem)
                 lines = (tree.root / folder / listing).read_text(encoding='utf-8-sig', errors='replace').splitlines()
                 if split is not None:
-                    pairs[split] = [by_stem[line.strip()] for line in lines if line.strip() in by_stem]
+                    listed = [by_stem[line.strip()] for line in lines if line.strip() in by_stem]
+                    pairs.setdefault(split, []).extend(pair for pair in listed if pair not in pairs[split])
     return MapSet(pairs, maps.ending, maps.ade20k) if any(pairs.values()) else maps
 
 
@@ -113,10 +116,26 @@ def _candidates(tree: Tree) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in tree.below('', _MAPS):
         parts = PurePosixPath(name).parts[:-1]
+        if _is_neither(parts):
+            continue
         place = next((index for index, part in enumerate(parts) if is_map_folder(part)), None)
-        folder = parts[place] if place is not None else ''
+        folder = '' if place is None else _without_split(parts[place])
         found.setdefault(folder, []).append(name)
     return found
+
+
+def _without_split(folder: str) -> str:
+    """How folders of maps are called in all splits: trainannot and valannot are annot, train_masks are masks."""
+    for word in sorted((word for words in SPLITS.values() for word in words), key=len, reverse=True):
+        rest = folder[len(word) :].lstrip('_-')
+        if folder.lower().startswith(word) and is_map_folder(rest):
+            return rest
+    return folder
+
+
+def _is_neither(folders: Iterable[str]) -> bool:
+    """Whether a file is below a folder of what is neither pictures nor maps of classes."""
+    return any(part.lower() in _NEITHER for part in folders)
 
 
 def is_map_folder(name: str) -> bool:
@@ -145,7 +164,8 @@ def _by_key(names: Iterable[str]) -> dict[tuple[str, ...], str]:
     """Pictures by what they have in common with their maps."""
     found: dict[tuple[str, ...], str] = {}
     for name in names:
-        if any(is_map_folder(part) for part in PurePosixPath(name).parts[:-1]):
+        folders = PurePosixPath(name).parts[:-1]
+        if any(is_map_folder(part) for part in folders) or _is_neither(folders):
             continue
         for ending in _PICTURE_ENDINGS:
             key = _key(name, ending, of_map=False)
@@ -171,7 +191,8 @@ def _endings(pictures: dict[tuple[str, ...], str], maps: Sequence[str], same_fol
 def _split_of(picture: str, name: str) -> str:
     """The split that a folder of the picture or of the map is named after."""
     for part in (*PurePosixPath(picture).parts[:-1], *PurePosixPath(name).parts[:-1]):
-        for text in (part, part.removesuffix('_images'), part.removesuffix('_masks')):
+        plain = part.lower()
+        for text in (plain, *(plain.removesuffix(tail) for tail in ('_images', '_masks', '_labels', '_mask', 'annot'))):
             if split_named(text):
                 return split_named(text) or WHOLE
     return WHOLE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -10,7 +10,8 @@ from typing import Any
 
 from ....options import MAX_PIXELS
 from ...headers import BrokenPictureError, read_header
-from ..findings import Action, Findings
+from ..findings import Action, Finding, Findings
+from ..orientation import SWAPPING
 from ..tree import Tree
 
 SPLITS = {
@@ -91,8 +92,17 @@ class SourceTable:
     def _numbers(self) -> dict[str, int]:
         return {row['name']: row['id'] for row in self.table['categories']}
 
-    def add_picture(self, root: Path, name: str, findings: Findings, max_pixels: int = MAX_PIXELS) -> int | None:
+    def add_picture(
+        self, root: Path, name: str, findings: Findings, max_pixels: int = MAX_PIXELS, has_size: bool = True
+    ) -> int | None:
         """Take in a picture with the size that it has when decoded.
+
+        Args:
+            root: that the name is relative to.
+            name: of the picture.
+            findings: takes note of what is doubtful.
+            max_pixels: of a picture.
+            has_size: whether files of the format tell the size that was annotated, to be compared with this one.
 
         Returns:
             Its id; None for one that cannot be read, which is told.
@@ -102,6 +112,9 @@ class SourceTable:
         except BrokenPictureError as error:
             findings.add(Action.DROPPED, 'picture broken', name, '', str(error))
             return None
+        if not has_size and header.orientation in SWAPPING:
+            reason = f'EXIF orientation {header.orientation}: no size tells whether the tool had turned it'
+            findings.add(Action.DOUBTFUL, 'EXIF orientation', name, '', reason)
         number = len(self.table['images']) + 1
         self.table['images'].append({'id': number, 'file_name': name, 'width': header.width, 'height': header.height})
         return number
@@ -133,3 +146,19 @@ class PlacedFindings(Findings):
         if what == 'annotation' and number.isdigit() and 0 < int(number) <= len(self._places):
             file, record = self._places[int(number) - 1]
         self._findings.add(action, kind, file, record, reason, times)
+
+    def count(self, action: Action | None = None, kind: str | None = None) -> int:
+        """How many findings there are, of all files."""
+        return self._findings.count(action, kind)
+
+    def only(self, action: Action, kind: str) -> Finding | None:
+        """The one finding of an action and kind, of all files."""
+        return self._findings.only(action, kind)
+
+    def kinds(self, action: Action) -> dict[str, int]:
+        """Kinds of findings of an action, of all files."""
+        return self._findings.kinds(action)
+
+    def summary(self, actions: Collection[Action] = tuple(Action)) -> Iterator[str]:
+        """What was found, in all files."""
+        return self._findings.summary(actions)

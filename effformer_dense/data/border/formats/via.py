@@ -79,7 +79,9 @@ def via_tables(
         table = tables[split] = empty_table(known, file)
         for entry in entries:
             picture = _picture_of(entry.name, file, pictures, findings)
-            image_id = None if picture is None else table.add_picture(tree.root, picture, findings, max_pixels)
+            image_id = None
+            if picture is not None:
+                image_id = table.add_picture(tree.root, picture, findings, max_pixels, has_size=False)
             for region in entry.regions if image_id is not None else ():
                 name = known[0] if attribute == _ANY else _class_of(region, attribute)
                 _add_object(file, region, image_id, name, table, known, findings)

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file per picture. Boxes are taken as written, without shifting them by a pixel, as mmdet does.
+"""Pascal VOC: one XML file per picture. Boxes are taken as written; mmdet's own reader shifts them by a pixel.
 
 Read with defusedxml and by no data set library: supervision and datumaro lose which objects are difficult, globox
 refuses a file without a size, and all three stop at the first object that is wrong.
@@ -7,6 +7,7 @@ refuses a file without a size, and all three stop at the first object that is wr
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,10 +17,12 @@ from ....errors import UserError
 from ....options import MAX_PIXELS
 from ..findings import Action, Findings
 from ..tree import Tree
-from .places import PICTURES, SourceTable, by_split, empty_table, split_named
+from .places import PictureNames, SourceTable, by_split, empty_table, split_named
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 _MAX_XML_BYTES = 50_000_000
+#: How folders of pictures and of XML files are called, in lower case.
+_KINDS = frozenset('annotations annotation annots labels xml xmls jpegimages images image img imgs'.split())
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ def find_voc(tree: Tree) -> VocSet | None:
             for listing in tree.names(folder, ('.txt',)):
                 split = split_named(PurePosixPath(listing).stem)
                 if split is not None:
-                    stems = _stems(tree.root / folder / listing)
-                    splits[split] = [by_stem[stem] for stem in stems if stem in by_stem]
+                    listed = [by_stem[stem] for stem in _stems(tree.root / folder / listing) if stem in by_stem]
+                    splits.setdefault(split, []).extend(name for name in listed if name not in splits[split])
     if not any(splits.values()):
         splits = by_split(files)
     return VocSet(splits, PurePosixPath(files[0]).parent.as_posix())
@@ -61,8 +64,7 @@ def voc_tables(
         findings: takes note of what is left out.
         max_pixels: of a picture.
     """
-    pictures = {PurePosixPath(name).stem: name for name in tree.below('', PICTURES)}
-    exact = set(tree.below('', PICTURES))
+    pictures = _Pictures(tree)
     parsed = {
         split: [(name, _parse(tree.root / name, name, findings)) for name in voc.splits[split]] for split in voc.splits
     }
@@ -80,7 +82,7 @@ def voc_tables(
         for name, root in rows:
             if root is None:
                 continue
-            picture = _picture_of(name, _word(root, 'filename'), pictures, exact, findings)
+            picture = pictures.of(name, _word(root, 'filename'), findings)
             image_id = None if picture is None else table.add_picture(tree.root, picture, findings, max_pixels)
             if image_id is not None:
                 _compare_size(root, name, table.table['images'][-1], findings)
@@ -108,21 +110,45 @@ def _read_objects(root: Any, file: str, image_id: int, table: SourceTable, findi
             table.add_object(file, record, image_id, name, **shape)
 
 
-def _picture_of(file: str, filename: str, by_stem: dict[str, str], exact: set[str], findings: Findings) -> str | None:
-    """Picture of an XML file: of the same stem; or the one that it names, wherever that lay on another machine."""
-    own, named = PurePosixPath(file).stem, PurePosixPath(filename.replace('\\', '/')).name
-    if f'{PurePosixPath(file).parent}/{named}' in exact:
-        return f'{PurePosixPath(file).parent}/{named}'
-    if named and PurePosixPath(named).stem in by_stem:
-        return by_stem[PurePosixPath(named).stem]
-    if own in by_stem:
-        if named:
-            findings.add(
-                Action.REPAIRED, 'picture name', file, 'filename', f'{filename!r} is not there; {by_stem[own]!r}'
-            )
-        return by_stem[own]
-    findings.add(Action.DROPPED, 'picture not there', file, 'filename', f'neither {named!r} nor {own!r} is a picture')
-    return None
+class _Pictures:
+    """The pictures of a folder, by what their names have in common with those of XML files."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._names = PictureNames(tree)
+        self._by_key = {_key(name): name for name in self._names.names}
+        self._by_stem: dict[str, list[str]] = {}
+        for name in self._names.names:
+            self._by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
+
+    def of(self, file: str, filename: str, findings: Findings) -> str | None:
+        """Picture of an XML file: of the same stem, near it or alone; else the one that it names, wherever that lay."""
+        path, named = PurePosixPath(file), PurePosixPath(filename.replace('\\', '/')).name
+        own, other = self._near(path, path.stem), self._near(path, PurePosixPath(named).stem) if named else None
+        found = own or other
+        if found is None:
+            several = max((self._by_stem.get(stem, []) for stem in (path.stem, PurePosixPath(named).stem)), key=len)
+            reason = f'neither {named!r} nor {path.stem!r} is a picture'
+            if several:
+                reason = f'{len(several)} pictures have this name, such as {several[0]} and {several[1]}'
+            findings.add(Action.DROPPED, 'picture not there', file, 'filename', reason)
+        elif own is not None and named and PurePosixPath(named).stem != path.stem:
+            there = f'is another picture, {other}' if other is not None else 'is not there'
+            action = Action.REPAIRED if other is None else Action.DOUBTFUL
+            findings.add(action, 'picture name', file, 'filename', f'{filename!r} {there}; {own!r} is taken')
+        return found
+
+    def _near(self, file: PurePosixPath, stem: str) -> str | None:
+        """The picture of a stem in the folder of a file, in one that is called alike, or the only one there is."""
+        beside = self._names.of_stem(str(file.parent), stem)
+        alike = self._by_key.get(_key(str(file.with_name(f'{stem}.xml'))))
+        everywhere = self._by_stem.get(stem, [])
+        return beside or alike or (everywhere[0] if len(everywhere) == 1 else None)
+
+
+def _key(name: str) -> tuple[str, ...]:
+    """Folders without those that say what is in them, and the stem."""
+    path = PurePosixPath(name)
+    return (*(part for part in path.parts[:-1] if part.lower() not in _KINDS), path.stem)
 
 
 def _compare_size(root: Any, file: str, image: dict[str, Any], findings: Findings) -> None:
@@ -174,4 +200,4 @@ def _stems(listing: Path) -> list[str]:
 
 def _is_voc(path: Path) -> bool:
     with path.open('rb') as file:
-        return b'<annotation' in file.read(4096)
+        return re.search(rb'<annotation[\s>]', file.read(4096)) is not None  # <annotations> is CVAT's own

@@ -78,7 +78,7 @@ def yolo_tables(
         for name in pictures:
             label = label_of(tree, name)
             used.add(label)
-            image_id = table.add_picture(tree.root, name, findings, max_pixels)
+            image_id = table.add_picture(tree.root, name, findings, max_pixels, has_size=False)
             if image_id is not None and _exists(tree, label):
                 _read_labels(tree.root, label, table, len(classes), findings)
     for label in tree.below('', ('.txt',)):

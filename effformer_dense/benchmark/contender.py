@@ -98,13 +98,14 @@ class Worker:
 
     def ask(self) -> Any:
         """Let it do its work once, and wait for it."""
-        self._connection.send(True)
+        with suppress(OSError):  # it has been ended meanwhile, which receiving tells
+            self._connection.send(True)
         return self._receive()
 
     def _receive(self) -> Any:
         try:
             answer = self._connection.recv()
-        except EOFError as error:
+        except (EOFError, ConnectionError) as error:
             self._process.join(_END_S)
             if self._process.exitcode in (None, -signal.SIGKILL):  # as systems do that have no memory left
                 raise TooLargeError(self._name, 'its process was ended') from error

@@ -88,9 +88,9 @@ def _measure(
         try:
             measured = measure_group(pair, rounds, None, note)
         except TooLargeError as error:
-            if error.name == pair[0].name:
+            if error.name != pair[-1].name or len(pair) == 1:
                 raise
-            left_out.append(f'{error.name} {pair[1].conditions}: takes more memory than there is.')
+            left_out.append(f'{error.name} {pair[-1].conditions}: takes more memory than there is.')
         else:
             found += measured[1:] if found else measured
     return found or measure_group([pair[0]], rounds, None, note), left_out

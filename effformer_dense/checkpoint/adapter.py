@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -92,7 +93,28 @@ def match(backbone: DenseBackbone, content: Mapping[str, object]) -> tuple[dict[
                 f"Set arch='{variant.arch}' (type='{variant.family}') or load the other file."
             )
         raise UserError(f'Weights do not fit {backbone.variant.name}: {report.summary()}')
+    _tell_if_ambiguous(backbone, native)
     return native, report
+
+
+def _tell_if_ambiguous(backbone: DenseBackbone, native: Mapping[str, Tensor]) -> None:
+    """Warn of weights that fit a published network as well, of which entries cannot tell the difference."""
+    variant = identify_variant(native)
+    if (
+        variant is None
+        or variant.family != type(backbone).__name__
+        or structure(variant) == structure(backbone.variant)
+    ):
+        return
+    with torch.device('meta'):
+        published = type(backbone)(arch=variant.arch, out_norm=backbone.out_norm)  # type: ignore[call-arg]
+    report = load_report(native, published.state_dict())
+    if not (report.mismatched or report.unexpected):
+        print_log(
+            f'These weights fit {variant.name} as well as {backbone.variant.name}: they may have been trained as that.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _describe_foreign(weights: Mapping[str, Tensor], backbone: DenseBackbone) -> str:

@@ -7,14 +7,18 @@ import os
 from ..errors import UserError
 
 
-def keep_memory_on_cpu() -> None:
-    """Without a GPU the process keeps what it frees, which makes large inputs faster (docs/performance.md)."""
+def prepare_cpu() -> None:
+    """Without a GPU, keep what is freed, and take tiniest numbers for zero (docs/performance.md, "Denormal numbers").
+
+    To be called before torch computes: its threads take over how the first one treats tiny numbers.
+    """
     import torch
 
     from ..allocator import keep_freed_memory
 
     if not torch.cuda.is_available():
         keep_freed_memory()
+        torch.set_flush_denormal(True)
 
 
 def is_first(launcher: str) -> bool:

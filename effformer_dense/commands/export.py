@@ -29,7 +29,7 @@ def export(config: _Options, export: ExportOptions) -> None:
     not seen while it was made, and compared with PyTorch; a file that does not agree is not written.
     """
     from ..engine.export import export as run
-    from ._process import keep_memory_on_cpu
+    from ._process import prepare_cpu
 
-    keep_memory_on_cpu()
+    prepare_cpu()
     print(f'Written: {run(config, export)}')

@@ -51,9 +51,9 @@ def infer(config: PredictionOptions, inference: InferOptions) -> None:
     ends a camera.
     """
     from ..engine.infer import infer as run
-    from ._process import keep_memory_on_cpu
+    from ._process import prepare_cpu
 
-    keep_memory_on_cpu()
+    prepare_cpu()
     print(f'Results: {run(config, inference)}')
 
 

@@ -142,9 +142,9 @@ def _search(method: str, config: ConfigOptions, size: str, search: SearchOptions
     from ..search.job import Job
     from ..search.methods import METHODS
     from ..search.run import search as run
-    from ._process import keep_memory_on_cpu
+    from ._process import prepare_cpu
 
-    keep_memory_on_cpu()
+    prepare_cpu()
     found = run(Job(METHODS[method], config, to_pixels(size), search, measuring), _note)
     print(f'Train it further: effdense train {found}')
 

@@ -28,10 +28,10 @@ def test(config: _Options, evaluation: EvaluationOptions, local_rank: int | None
         local_rank: given by the older of torch's launchers, not by hand
     """
     from ..engine.runner import evaluate
-    from ._process import adopt_local_rank, is_first, keep_memory_on_cpu
+    from ._process import adopt_local_rank, is_first, prepare_cpu
 
     adopt_local_rank(local_rank)
-    keep_memory_on_cpu()
+    prepare_cpu()
     metrics = evaluate(config, evaluation)
     if not is_first(config.launcher):
         return

@@ -52,10 +52,10 @@ def train(config: _Options, training: TrainOptions, resume: _Resume = None, loca
     if resume is not None and resume.endswith('.py'):
         raise UserError(f'--resume takes a checkpoint; {resume} is a config. Name the config before --resume.')
     from ..engine.runner import train as run
-    from ._process import adopt_local_rank, is_first, keep_memory_on_cpu
+    from ._process import adopt_local_rank, is_first, prepare_cpu
 
     adopt_local_rank(local_rank)
-    keep_memory_on_cpu()
+    prepare_cpu()
     work_dir = run(config, resume, training)
     if not is_first(config.launcher):
         return

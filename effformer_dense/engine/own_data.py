@@ -189,12 +189,13 @@ def _yolo_classes(tree: Tree, found: YoloSet, options: OwnDataOptions, findings:
         )
     if not named or set(wanted) <= set(named):
         return named or wanted
-    if len(wanted) != len(named):
+    if len(wanted) != len(named) or set(wanted) & set(named):
+        unknown = next(name for name in wanted if name not in named)
         raise UserError(
-            f'--classes {" ".join(wanted)}: the file of class names has {some_of(named, 10)}. Choose among them, or '
-            f'name all {len(named)} anew, in their order.'
+            f'--classes: {unknown!r} is none of the classes that the file has, {some_of(named, 10)}. Choose among '
+            f'them, or name all {len(named)} anew, in their order, and none as before.'
         )
-    renamed = ', '.join(f'{old} is {new}' for old, new in zip(named, wanted, strict=True) if old != new)
+    renamed = ', '.join(f'{old} is {new}' for old, new in zip(named, wanted, strict=True))
     findings.add(Action.REPAIRED, 'class names', str(tree.root), '', f'by --classes, in their order: {renamed}')
     return wanted
 

@@ -58,7 +58,8 @@ def prepare_maps(
         survey = survey_maps(pairs, findings, colours, options.max_pixels, progress)
     coding = choose_coding(survey, classes, table, ignored, findings)
     splits = _usable(tree, maps, survey)
-    _check_splits_named(tree, splits)
+    # A test split whose maps say nothing is left out later.
+    _check_splits_named(tree, {split: names for split, names in splits.items() if split != 'test'})
     common, suffix = _naming([name for names in splits.values() for name in names])
     with progress_bar(str(tree.root)) as progress:
         labels = _write_maps(tree, survey, coding, out, (common, suffix), options, findings, progress)
@@ -120,12 +121,9 @@ def _classes(
     found = read_class_table(file)
     if found.colours is None and found.values is None:
         return None, names or found.names, ignored
-    if names and len(names) != len(found.names):
-        raise UserError(
-            f'--classes names {len(names)}, and {found.source} has {len(found.names)}: {some_of(found.names, 5)}. Name '
-            'as many, in its order, or leave the option out.'
-        )
-    return dataclasses.replace(found, names=tuple(names or found.names)), None, ignored
+    if names and len(names) == len(found.names):
+        return dataclasses.replace(found, names=tuple(names)), None, ignored
+    return found, names, ignored
 
 
 def _published_table(dataset: str, numbers: tuple[int, ...]) -> ClassTable:
@@ -146,7 +144,7 @@ def _usable(tree: Tree, maps: MapSet, survey: Survey) -> dict[str, list[str]]:
 
 
 def _check_splits_named(tree: Tree, splits: Mapping[str, Sequence[str]]) -> None:
-    """Raises ``UserError`` for splits of which none is to be trained on; before a map is written."""
+    """Raises ``UserError`` for splits of which none is to be trained on."""
     if WHOLE in splits and len(splits) > 1:
         raise UserError(
             f'{tree.root}: {len(splits[WHOLE]):,} pictures, such as {splits[WHOLE][0]}, are in no folder of a split, '
@@ -201,6 +199,7 @@ def _split(
     if 'train' in splits and 'val' in splits:
         check_splits(splits, tree.root, findings)
         return splits
+    _check_splits_named(tree, splits)
     source = 'train' if 'train' in splits else next(iter(splits))
     if source not in ('train', WHOLE):
         findings.add(Action.DOUBTFUL, 'no training split', source, '', f'all there is is {source}; it is split')

@@ -81,7 +81,8 @@ def check_not_overwritten(names: dict[Path, Path], out_dir: Path, outputs: Seque
     kinds = kinds_of_files(outputs)
     folder = out_dir.resolve()
     places = {folder / kind / f'{name}{suffix}' for kind, suffix in kinds for name in names.values()}
-    overwritten = [path for path in names if path.resolve() in places]
+    # A link would be replaced itself, not what it leads to.
+    overwritten = [path for path in names if places & {path.resolve(), path.parent.resolve() / path.name}]
     if overwritten:
         raise UserError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, suppress
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -81,16 +81,16 @@ def _predict_video(
         UserError: the film would take the place of its source; or frames come to an end by an error, after which what
             was predicted until then is there.
     """
-    film = film_place(video, options.out_dir)
+    film = None if options.no_pictures else film_place(video, options.out_dir)
     predicted = _predicted(predictor, video, max_pixels)
     first = next(predicted)  # before anything is made for it
-    frames = track(islice(chain([first], predicted), options.frames), f'Predicting {video.name}', options.frames)
-
     ended: list[UserError] = []
+    following = _until_it_breaks(predicted, ended)
+    frames = track(islice(chain([first], following), options.frames), f'Predicting {video.name}', options.frames)
 
     def write(scratch: Path | None) -> None:
         writer = None
-        with ExitStack() as stack, closing(predicted), _ends_kept(video, ended):
+        with ExitStack() as stack, closing(predicted), suppress(*((KeyboardInterrupt,) if video.live else ())):
             for frame, picture, result in frames:
                 if scratch is not None:
                     writer = writer or stack.enter_context(VideoWriter(scratch, frame.rate))
@@ -98,7 +98,7 @@ def _predict_video(
                 for output in outputs:
                     output.write(picture, result)
 
-    if options.no_pictures:
+    if film is None:
         write(None)
     else:
         write_atomically(film, write)
@@ -108,14 +108,10 @@ def _predict_video(
         raise UserError(f'{ended[0]} What was predicted until then is in {options.out_dir}.') from ended[0]
 
 
-@contextmanager
-def _ends_kept(video: Video, ended: list[UserError]) -> Iterator[None]:
-    """After the first frame, an error of the source ends it, as Ctrl-C ends a camera."""
+def _until_it_breaks(frames: Predicted, ended: list[UserError]) -> Predicted:
+    """Frames after the first, until their source breaks off, which is taken note of."""
     try:
-        yield
-    except KeyboardInterrupt:
-        if not video.live:
-            raise
+        yield from frames
     except UserError as error:
         ended.append(error)
 

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -125,6 +125,8 @@ def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Any]:
         except av.InvalidDataError:
             damaged += 1
     if damaged:
+        with suppress(av.FFmpegError):  # what the decoder still holds
+            yield from stream.codec_context.decode(None)
         print(f'{video.source}: {damaged} damaged parts were left out.')
 
 

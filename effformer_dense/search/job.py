@@ -19,8 +19,11 @@ from .methods import METHODS, Method
 from .space import Space
 from .walk import Target
 
-#: What decides on the walk alone: until it has begun, it may be changed.
-_OF_WALK = ('latency_ms', 'latency_share', 'params_m', 'pictures', 'batches', 'score', 'paper_actions')
+#: What may be changed until the walk has begun.
+_OF_WALK = (
+    *('latency_ms', 'latency_share', 'params_m', 'pictures', 'batches', 'score', 'paper_actions'),
+    *('table', 'supernet'),
+)
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,10 @@ def claim(job: Job, cfg: Config, space: Space) -> None:
     different = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
     if any(key not in _OF_WALK for key in different) or (different and job.path.exists()):
         said = '; '.join(f'{key} {found.get(key)} there, {wanted.get(key)} here' for key in different)
-        raise UserError(
-            f'{folder} holds another search: {said}. Name another folder with --work-dir; its table and supernet can '
-            f'be used there, if they are of the same: --table {job.table} --supernet {job.supernet}.'
-        )
+        parts = dict(table=job.table, supernet=job.supernet)
+        there = ' '.join(f'--{name} {path}' for name, path in parts.items() if path.exists())
+        hint = f'; what is here can be used there, if it is of the same: {there}' if there else ''
+        raise UserError(f'{folder} holds another search: {said}. Name another folder with --work-dir{hint}.')
     if place.exists() and not job.search.resume:
         raise UserError(f'{folder} holds this search already: --resume goes on with it, --work-dir begins elsewhere.')
     make_output_dir(folder)

@@ -37,6 +37,12 @@ class Judge:
                 metric.img_ids = list(ids)
         self._wanted = _USUAL if wanted is None else (wanted,)
 
+    @property
+    def _could_be(self) -> bool:
+        """Whether what is wanted is among the metrics of predictions that are not empty."""
+        kinds = [kind for metric in self._evaluator.metrics for kind in getattr(metric, 'metrics', ())]
+        return any(end.startswith(f'{kind}_mAP') for kind in kinds for end in self._wanted)
+
     def add(self, predictions: Sequence[Any]) -> None:
         """Take in what a model predicts."""
         self._evaluator.process(predictions, None)
@@ -54,14 +60,14 @@ class Judge:
                 computed = metric.compute_metrics(metric.results)
                 metrics.update({f'{prefix}{name}': value for name, value in computed.items()})
                 metric.results.clear()
-        if not metrics:  # COCO's for a detector that finds nothing at all
+        if not metrics and self._could_be:  # COCO's for a detector that finds nothing at all
             return 0.0
         for end in self._wanted:
             for name, value in metrics.items():
                 if name == end or name.endswith((f'/{end}', f'_{end}')):
                     return float(value)
         raise UserError(
-            f'The config computes no metric {" or ".join(self._wanted)}: it has {", ".join(metrics)}. '
+            f'The config computes no metric {" or ".join(self._wanted)}: it has {", ".join(metrics) or "others"}. '
             'Name one of them with --score, or loss.'
         )
 

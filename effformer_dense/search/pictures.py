@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, TRANSFORMS
 from mmengine.runner import Runner, set_random_seed
 
 from ..config.nodes import walk
@@ -76,12 +77,31 @@ def load_pictures(cfg: Config, preprocess: Preprocessor, trial: Trial) -> Pictur
     training = _data_set(cfg.train_dataloader)
     wanted = trial.batches * cfg.train_dataloader.get('batch_size', 1)
     chosen = random.Random(trial.seed).sample(range(len(training)), min(wanted, len(training)))
-    calibration = [preprocess(batch, True) for batch in _batches(cfg.train_dataloader, training, chosen)]
+    with _without_augments(preprocess):
+        calibration = [preprocess(batch, True) for batch in _batches(cfg.train_dataloader, training, chosen)]
     loader = _boxes_resized(cfg.val_dataloader) if trial.metric == LOSS else cfg.val_dataloader
     held_out = _data_set(loader)
     first = range(min(trial.pictures, len(held_out)))
     validation = [preprocess(batch, False) for batch in _batches(loader, held_out, first)]
     return Pictures(calibration, validation, held_out.metainfo)
+
+
+@contextmanager
+def _without_augments(preprocess: Any) -> Iterator[None]:
+    """Fill up pictures as in training, without what changes from batch to batch, which asks a running training."""
+    usual = getattr(preprocess, 'batch_augments', None)
+    if usual is not None:
+        preprocess.batch_augments = None
+    try:
+        yield
+    finally:
+        if usual is not None:
+            preprocess.batch_augments = usual
+
+
+def _loads_boxes(step: Mapping[str, Any]) -> bool:
+    is_loading = str(step.get('type')).endswith('LoadAnnotations')
+    return is_loading and bool(getattr(TRANSFORMS.build(dict(step)), 'with_bbox', False))
 
 
 def _data_set(loader: Mapping[str, Any]) -> Any:
@@ -102,7 +122,7 @@ def _boxes_resized(loader: Mapping[str, Any]) -> dict[str, Any]:
     changed = copy.deepcopy(dict(loader))
     for _, node in walk(changed['dataset']):
         steps = list(node.get('pipeline') or ())
-        boxes = [step for step in steps if step.get('type') == 'LoadAnnotations' and step.get('with_bbox')]
+        boxes = [step for step in steps if _loads_boxes(step)]
         if boxes:
             others = [step for step in steps if step not in boxes]
             node['pipeline'] = [*others[:1], *boxes, *others[1:]]

@@ -72,14 +72,15 @@ def write_found(folder: Path, name: str, options: ConfigOptions, scorer: Scorer,
     base = _base_of(options, folder)
     with TemporaryDirectory(dir=folder) as scratch:
         trial = Path(scratch) / 'network.py'
-        write_text(trial, _config_text(base, record, weights.absolute()))
+        text = _config_text(base, open_config(options).model, record, weights.absolute())
+        write_text(trial, text)
         cfg = open_config(ConfigOptions(trial, from_scratch=True))
     model = MODELS.build(cfg.model)
     state = _cut(scorer.weights(record.state), model.state_dict())
     model.load_state_dict(state)
     _check_equal(model, scorer, record)
     write_atomically(weights, lambda place: torch.save({'state_dict': state}, place))
-    write_text(config, _config_text(base, record, weights.absolute()))
+    write_text(config, text)
     return config
 
 
@@ -93,8 +94,8 @@ def _base_of(options: ConfigOptions, folder: Path) -> Path:
     return place.absolute()
 
 
-def _config_text(base: Path, record: Record, weights: Path) -> str:
-    task = read_config(ConfigOptions(base)).model
+def _config_text(base: Path, task: Any, record: Record, weights: Path) -> str:
+    """A delta of a config; ``task`` is the model of the task, whose numbers of classes follow the data set."""
     row = record.state.row
     arch = to_arch(row)
     backbone = dict(

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
-from mmengine.dist import barrier
 
+from ..checkpoint.whole_model import find_checkpoint
 from ..engine.open import open_config
 from ..engine.processes import meet
 from ..engine.runner import load_checked_config
@@ -25,7 +25,7 @@ from .result import draw_path, draw_row, write_found
 from .scoring import Scorer
 from .space import Space
 from .timing import Effort, measure_rows
-from .training import make_scorer, scorer_of, to_supernet
+from .training import by_the_first, make_scorer, scorer_of, to_supernet
 from .walk import TOLERANCE, Record, Target, best_within, check_target, read_path, write_path
 
 Note = Callable[[str], None]
@@ -48,27 +48,25 @@ def search(job: Job, note: Note = print) -> Path:
     space = space_of(cfg, job.method)
     if job.processes > 1:
         meet(job.config.launcher, cfg.get('env_cfg') or {})
-    if job.is_first:
-        claim(job, cfg, space)
-    barrier()
+    by_the_first(job, lambda: claim(job, cfg, space))
     if _is_finished(job):
         note(f'This search is finished: {job.found}')
         return job.found
     load_checked_config(replace(job.config, from_scratch=True), ('train', 'val'))  # data are there
+    if job.search.supernet is not None:
+        find_checkpoint(job.search.supernet)
     table = _table(job, space, note)
     _check_covers(table, space)
     job = job.with_latency(space, table)
     check_target(space.least(job.method.actions(job.search)), table, job.target)
-    if not (job.supernet / 'trained').exists():
-        if pretrained_parts(cfg.model.backbone):
+    if not job.path.exists():
+        if job.search.supernet is None and pretrained_parts(cfg.model.backbone):
             note('No published network has all blocks of the supernet: its training begins without their weights.')
         try_out(job, cfg, space)
     scorer = make_scorer(job, cfg, space, note)
     records = walk_to_target(job, space, table, scorer, note)
-    if job.is_first:
-        # States before the last may reach the target by the table, and have been found too slow.
-        finish(job, 'found', records, table, scorer, records[-1], note)
-    barrier()
+    # States before the last may reach the target by the table, and have been found too slow.
+    by_the_first(job, lambda: finish(job, 'found', records, table, scorer, records[-1], note))
     return job.found
 
 
@@ -116,9 +114,12 @@ def try_out(job: Job, cfg: Config, space: Space) -> None:
     """
     scorer = scorer_of(cfg, to_supernet(cfg, space, job.method), Trial(2, 1, job.search.score), None)
     record = Record(space.smallest, 'start', scorer.score(space.smallest), 0.0, 0.0)
-    if job.is_first:
+
+    def take_out() -> None:
         with TemporaryDirectory() as folder:
             write_found(Path(folder), 'trial', job.config, scorer, record)
+
+    by_the_first(job, take_out)
 
 
 def walk_to_target(job: Job, space: Space, table: LatencyTable, scorer: Scorer, note: Note) -> list[Record]:

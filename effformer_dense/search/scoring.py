@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..engine.training.numbers import named_tensors
 from .judge import Judge, quiet
 from .pictures import LOSS, Trial, load_pictures
 from .sandwich import Sandwich
@@ -66,7 +67,7 @@ class Scorer:
             UserError: the metric is not among those that the config computes.
         """
         levels = self._levels(state)
-        with self._calibrated(state, levels), torch.random.fork_rng():
+        with _alone(), self._calibrated(state, levels), torch.random.fork_rng():
             torch.manual_seed(self.trial.seed)  # detectors draw samples for their losses
             if self.trial.metric == LOSS:
                 return -self._loss(state, levels)
@@ -199,9 +200,20 @@ class Scorer:
         return self._judge.tell()
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let this process look alone: losses of many heads average factors over processes, which score other states."""
+    usual = dist.is_initialized
+    dist.is_initialized = lambda: False
+    try:
+        yield
+    finally:
+        dist.is_initialized = usual
+
+
 def _behind_neck(model: Any, images: Tensor) -> list[Tensor]:
     found = model.extract_feat(images) if model.with_neck else model(images, mode='tensor')
-    return [found] if isinstance(found, Tensor) else list(found)
+    return [value for _, value in named_tensors(found, '')]
 
 
 def _parts(shell: Any) -> Iterator[tuple[str, nn.Module]]:

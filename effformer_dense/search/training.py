@@ -9,14 +9,16 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier
+from mmengine.dist import barrier, broadcast_object_list
 from mmengine.registry import MODELS
 
 from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..config.switches import forgo_sync_batch_norm
 from ..engine.runner import train
+from ..errors import UserError
 from ..files import write_text
 from .job import Job
+from .judge import quiet
 from .methods import Method
 from .pictures import Trial
 from .result import set_widths, without_pretrained
@@ -50,6 +52,19 @@ def to_supernet(cfg: Config, space: Space, method: Method) -> Config:
     return supernet
 
 
+def by_the_first(job: Job, call: Callable[[], object]) -> None:
+    """Let the first process do something while the others wait; an error of its is one of all of them."""
+    errors: list[UserError | None] = [None]
+    if job.is_first:
+        try:
+            call()
+        except UserError as error:
+            errors[0] = error
+    broadcast_object_list(errors)
+    if errors[0] is not None:
+        raise errors[0]
+
+
 def make_scorer(job: Job, cfg: Config, space: Space, note: Note) -> Scorer:
     """What scores states: with the supernet that is there, or that is trained now."""
     supernet = to_supernet(cfg, space, job.method)
@@ -64,7 +79,8 @@ def scorer_of(cfg: Config, supernet: Config, trial: Trial, checkpoint: Path | No
     forgo_sync_batch_norm(model)  # each process scores states of its own
     sandwich = MODELS.build(model)
     if checkpoint is None:
-        sandwich.init_weights()
+        with quiet():  # MMEngine tells of every parameter
+            sandwich.init_weights()
     else:
         load_weights(sandwich, checkpoint)
     return Scorer(cfg, sandwich.to(get_device()), trial)
@@ -78,9 +94,7 @@ def _trained(job: Job, supernet: Config, note: Note) -> Path:
     done = folder / 'trained'
     if not done.exists():
         note('Training the supernet')
-        if job.is_first:
-            write_text(config, supernet.pretty_text)
-        barrier()
+        by_the_first(job, lambda: write_text(config, supernet.pretty_text))
         options = replace(job.config, config=config, cfg_options=(), work_dir=folder, data_root=None)
         train(options, 'auto' if list(folder.glob('*.pth')) else None)
         if job.is_first:

@@ -40,6 +40,7 @@ class _InTurn(Executor):
 
 def _prepare_worker() -> None:
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     keep_freed_memory()
     silence_init()
 

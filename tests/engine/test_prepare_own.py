@@ -145,8 +145,12 @@ def test_classes_of_yolo_are_chosen_by_name(
 def test_classes_of_yolo_that_are_no_choice(tmp_path: Path) -> None:
     root = _yolo(tmp_path / 'set')
     write_text(root / 'data.yaml', YAML.replace('nut, bolt', 'cat, dog'))
-    with pytest.raises(UserError, match=r'--classes bird: the file of class names has cat, dog. Choose among them, or'):
+    with pytest.raises(
+        UserError, match=r"--classes: 'bird' is none of the classes that the file has, cat, dog\. Choose"
+    ):
         _prepared(root, classes=('bird',))
+    with pytest.raises(UserError, match="'dgo' is none of the classes"):  # a slip must not rename what is before it
+        _prepared(root, classes=('dgo', 'cat'))
 
 
 def test_a_test_split_that_nobody_has_annotated(tmp_path: Path) -> None:

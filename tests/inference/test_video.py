@@ -193,6 +193,17 @@ def test_what_breaks_off_leaves_what_was_predicted(
         assert len(list(csv.DictReader((out / 'results.csv').open()))) == 10
 
 
+def test_errors_of_what_is_written_are_no_end_of_the_film(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    model, out = detector(tmp_path / 'm.onnx'), tmp_path / 'out'
+    monkeypatch.setattr(video_module, '_ENCODERS', ('nothing',))
+    assert 'no encoder of nothing' in _refused(capsys, model, film, '--out-dir', out)
+    assert not (out / 'videos').exists() or not list((out / 'videos').iterdir())
+    monkeypatch.undo()
+    _infer(model, film, '--out-dir', tmp_path, '--no-pictures', '--format', 'csv')  # which writes no film
+
+
 def test_damaged_parts_of_a_film_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     whole = _write(tmp_path / 'long.mp4', count=60, size=(48, 320))
     with av.open(str(whole)) as container:

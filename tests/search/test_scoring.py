@@ -111,7 +111,7 @@ def test_training_pictures_of_different_sizes_are_filled_up_as_in_training(tmp_p
 class _Coco:
     """As mmdet's metric: over all pictures of its file, if nobody says otherwise, and nothing for no predictions."""
 
-    prefix, img_ids, dataset_meta = 'coco', None, None
+    prefix, img_ids, dataset_meta, metrics = 'coco', None, None, ['bbox']
 
     def __init__(self) -> None:
         self.results: list = []
@@ -131,6 +131,8 @@ def test_a_metric_is_of_the_pictures_that_were_scored() -> None:
     judge.add([dict(img_id=7), dict(img_id=9)])
     assert judge.tell() == 1.0  # and not of the ones before
     other = Judge([_Coco()], {'classes': ('a',)}, [7, 9], 'mIoU')
+    with pytest.raises(UserError, match='computes no metric mIoU: it has others'):  # whatever is found
+        other.tell()
     other.add([dict(img_id=7)])
     with pytest.raises(UserError, match=r'computes no metric mIoU: it has coco/bbox_mAP. Name one of them'):
         other.tell()

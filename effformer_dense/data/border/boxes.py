@@ -73,6 +73,11 @@ def judge_boxes(samples: Iterable[Sample], file: str, box_format: BoxFormat | No
             masks_of_sizes += _is_near(sample.extent, (x, y, x + third, y + fourth))
     is_fractions = count > 0 and fractions == count
     if box_format is not None:
+        if box_format == 'xywh' and leading_out > _MOST * count:
+            raise UserError(
+                f'{file}: {leading_out:,} of {count:,} boxes lead out of their pictures. Were they made for '
+                'pictures of another size? Export them again for these pictures.'
+            )
         return Meaning(is_fractions, box_format == 'corners', count)
     fitting = as_corners >= _NEARLY_ALL * count
     if max(masks_of_corners, masks_of_sizes) > _MOST * masked:

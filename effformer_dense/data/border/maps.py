@@ -112,7 +112,7 @@ def survey_maps(
             )
         if progress is not None and done % 100 == 0:
             progress('maps read', done, len(pairs))
-    if not has_plain and any(value >= _COLOUR for value in survey.pixels):
+    if colours is None and not has_plain and any(value >= _COLOUR for value in survey.pixels):
         survey.take_greys_for_colours()
     if not survey.usable:
         raise UserError('No picture has a segmentation map that can be used:\n' + '\n'.join(findings.summary()))
@@ -171,16 +171,27 @@ def choose_coding(
             raise UserError('Some maps are grey and some are coloured. Export all of them in one way.')
         if ignored:
             raise UserError('--ignore is for the values of grey maps; these have colours. Name them: --colours FILE.')
+        _check_names(names, table)
         coding = _code_colours(values, survey, table, findings)
     else:
         if table is not None and names is None:
             names = table.names
         if table is not None and table.values is not None:
+            _check_names(names, table)
             coding = _code_by_table(values, table, ignored)
         else:
             coding = _code_numbers(values, names, ignored, findings)
     check_labels(_labels(coding, survey), findings)
     return coding
+
+
+def _check_names(names: Sequence[str] | None, table: ClassTable | None) -> None:
+    """Names of one's own take the places of those of a table, of which there have to be as many."""
+    if names is not None and table is not None:
+        raise UserError(
+            f'--classes names {len(names)}, and {table.source} has {len(table.names)}: {some_of(table.names, 5)}. Name '
+            'as many, in its order, or leave the option out.'
+        )
 
 
 def canonical_map(

@@ -54,7 +54,7 @@ def _code(
     colours = None if table is None else table.colours
     survey = survey_maps(pairs, findings, colours)
     coding = choose_coding(survey, names, table, ignored, findings)
-    written = [canonical_map(pair[1], coding, turn, colours, 10**8) for pair, turn in survey.usable]
+    written = [canonical_map(pair[1], coding, turn, survey.colours, 10**8) for pair, turn in survey.usable]
     return coding, [np.unique(one).tolist() for one in written], findings
 
 

@@ -61,6 +61,24 @@ def test_pictures_of_one_name_in_several_folders(picture: str, file: str, tmp_pa
     assert findings.count() == 0
 
 
+@pytest.mark.parametrize(
+    ('picture', 'mask', 'file'),
+    [
+        ('images/1.jpg', 'annotations/1.png', 'annotations/1.xml'),
+        ('photos/1.jpg', 'masks/1.png', 'Annotations/1.xml'),
+        ('1.jpg', '1.png', '1.xml'),
+    ],
+)
+def test_masks_of_the_same_stem_are_not_taken_for_the_picture(
+    picture: str, mask: str, file: str, tmp_path: Path
+) -> None:
+    write_picture(tmp_path / mask)
+    _write_at(tmp_path, picture, file, '1.jpg')
+    tables, findings = _read(tmp_path)
+    (table,) = tables.values()
+    assert [row['file_name'] for row in table.table['images']] == [picture] and findings.count() == 0
+
+
 def test_names_that_several_pictures_have_and_names_of_others(tmp_path: Path) -> None:
     _write_at(tmp_path, 'a/1.jpg', 'elsewhere/1.xml', '1.jpg')
     write_picture(tmp_path / 'b' / '1.jpg')

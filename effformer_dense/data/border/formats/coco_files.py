@@ -55,8 +55,11 @@ def _picture_folder(tree: Tree, file: str, split: str, table: dict[str, Any]) ->
         named = {split_named(part) for part in folder.split('/')} - {None}
         return 1 if split in named else -1 if named else 0
 
-    # The first of those with most pictures.
-    return max(dict.fromkeys([*usual, *tree.files]), key=lambda folder: (found(folder), fits(folder)))
+    def rank(folder: str) -> tuple[int, int]:
+        number = found(folder)
+        return number, fits(folder) if number else 0
+
+    return max(dict.fromkeys([*usual, *tree.files]), key=rank)  # the first of those with most
 
 
 def _below(folder: str, row: Any) -> Any:

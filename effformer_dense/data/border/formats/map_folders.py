@@ -107,7 +107,7 @@ def listed_splits(tree: Tree, maps: MapSet) -> MapSet:
                 lines = (tree.root / folder / listing).read_text(encoding='utf-8-sig', errors='replace').splitlines()
                 if split is not None:
                     listed = [by_stem[line.strip()] for line in lines if line.strip() in by_stem]
-                    pairs.setdefault(split, []).extend(pair for pair in listed if pair not in pairs[split])
+                    pairs[split] = list(dict.fromkeys([*pairs.get(split, ()), *listed]))
     return MapSet(pairs, maps.ending, maps.ade20k) if any(pairs.values()) else maps
 
 

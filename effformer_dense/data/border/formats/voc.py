@@ -46,7 +46,7 @@ def find_voc(tree: Tree) -> VocSet | None:
                 split = split_named(PurePosixPath(listing).stem)
                 if split is not None:
                     listed = [by_stem[stem] for stem in _stems(tree.root / folder / listing) if stem in by_stem]
-                    splits.setdefault(split, []).extend(name for name in listed if name not in splits[split])
+                    splits[split] = list(dict.fromkeys([*splits.get(split, ()), *listed]))
     if not any(splits.values()):
         splits = by_split(files)
     return VocSet(splits, PurePosixPath(files[0]).parent.as_posix())
@@ -119,11 +119,13 @@ class _Pictures:
         self._by_stem: dict[str, list[str]] = {}
         for name in self._names.names:
             self._by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
+            self._by_key.setdefault((*_key(name)[:-1], PurePosixPath(name).name), name)
 
     def of(self, file: str, filename: str, findings: Findings) -> str | None:
-        """Picture of an XML file: of the same stem, near it or alone; else the one that it names, wherever that lay."""
+        """Picture of an XML file: of the same stem and, if there are several, as it names it; else the one it names."""
         path, named = PurePosixPath(file), PurePosixPath(filename.replace('\\', '/')).name
-        own, other = self._near(path, path.stem), self._near(path, PurePosixPath(named).stem) if named else None
+        own = self._of_stem(path, path.stem, named)
+        other = self._of_stem(path, PurePosixPath(named).stem, named) if named else None
         found = own or other
         if found is None:
             several = max((self._by_stem.get(stem, []) for stem in (path.stem, PurePosixPath(named).stem)), key=len)
@@ -137,12 +139,20 @@ class _Pictures:
             findings.add(action, 'picture name', file, 'filename', f'{filename!r} {there}; {own!r} is taken')
         return found
 
-    def _near(self, file: PurePosixPath, stem: str) -> str | None:
-        """The picture of a stem in the folder of a file, in one that is called alike, or the only one there is."""
-        beside = self._names.of_stem(str(file.parent), stem)
-        alike = self._by_key.get(_key(str(file.with_name(f'{stem}.xml'))))
+    def _of_stem(self, file: PurePosixPath, stem: str, named: str) -> str | None:
+        """The picture of a stem: named so with its suffix, or not; beside the file, in a folder alike, or the only one.
+
+        Masks often have the stems of pictures, in folders of any name.
+        """
+        key = _key(str(file.with_name(f'{stem}.xml')))
+        if named and PurePosixPath(named).stem == stem:
+            exact = self._names.exact(str(file.parent), named) if file.parent.name else None
+            whole = exact or self._by_key.get((*key[:-1], named)) or self._names.by_end(named)
+            if whole is not None:
+                return whole
         everywhere = self._by_stem.get(stem, [])
-        return beside or alike or (everywhere[0] if len(everywhere) == 1 else None)
+        beside = self._names.of_stem(str(file.parent), stem)
+        return beside or self._by_key.get(key) or (everywhere[0] if len(everywhere) == 1 else None)
 
 
 def _key(name: str) -> tuple[str, ...]:

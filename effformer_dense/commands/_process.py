@@ -8,7 +8,7 @@ from ..errors import UserError
 
 
 def prepare_cpu() -> None:
-    """Without a GPU, keep what is freed, and take tiniest numbers for zero (docs/performance.md, "Denormal numbers").
+    """Without a GPU, keep what is freed, and take tiniest numbers for zero (docs/performance.md, "What makes it fast").
 
     To be called before torch computes: its threads take over how the first one treats tiny numbers.
     """

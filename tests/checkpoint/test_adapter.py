@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from effformer_dense import EfficientFormerV1, EfficientFormerV2
+from effformer_dense import EdgeViT, EfficientFormerV1, EfficientFormerV2
 from effformer_dense.backbones.relpos import resize_table
-from effformer_dense.checkpoint import Layout, detect_layout, identify_variant, load_report, to_native
+from effformer_dense.checkpoint import Layout, adapter, detect_layout, identify_variant, load_report, to_native
 from effformer_dense.variants import Variant
 from tests.helpers import build, randomise
 
@@ -55,6 +55,17 @@ def test_a_network_of_ones_own_takes_its_weights_back(kind: type, arch: dict) ->
     assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in state.items())
     with pytest.raises(ValueError, match=f"and the backbone is .*arch='{arch['base']}'"):
         fresh.load_state_dict(kind(arch['base']).state_dict())
+
+
+def test_weights_that_fit_a_published_network_as_well_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The width of heads is in no entry."""
+    told: list[str] = []
+    monkeypatch.setattr(adapter, 'print_log', lambda text, **_: told.append(text))
+    state = EdgeViT('xs').state_dict()
+    EdgeViT('xs').load_state_dict(state)
+    assert not any('as well as' in text for text in told)
+    EdgeViT(dict(base='xs', head_width=24)).load_state_dict(state)
+    assert any(text.startswith('These weights fit EdgeViT xs as well as EdgeViT') for text in told)
 
 
 def test_shapes_that_do_not_fit_are_refused_even_without_strict() -> None:

@@ -12,6 +12,37 @@ from torch import Tensor, nn
 from ..backbones.folding import FoldedConv
 from ..backbones.tracing import is_recording, wants_standard_operators
 
+#: Times that an input size comes before weights are brought into its order: as long as a few convolutions.
+_OFTEN = 4
+
+
+class _Packed:
+    """Weights in oneDNN's order, for a first input size and for one that comes often.
+
+    Attributes:
+        key: of the weights as they were.
+        weight: held as well, so that no others come to lie at their address.
+        other: the second size, with its weights.
+    """
+
+    def __init__(self, key: tuple, weight: Tensor, shape: torch.Size, first: Tensor) -> None:
+        self.key, self.weight = key, weight
+        self._shape, self._first = shape, first
+        self.other: tuple[torch.Size, Tensor] | None = None
+        self._pending: tuple[torch.Size | None, int] = None, 0
+
+    def of(self, shape: torch.Size) -> Tensor:
+        """What is nearest to what this size wants."""
+        return self.other[1] if self.other is not None and self.other[0] == shape else self._first
+
+    def is_due(self, shape: torch.Size) -> bool:
+        """Whether a size without weights of its own has come often enough to have some."""
+        if shape == self._shape or (self.other is not None and shape == self.other[0]):
+            return False
+        pending, times = self._pending
+        self._pending = shape, times + 1 if pending == shape else 1
+        return self._pending[1] == _OFTEN
+
 
 class OneDnnConv(FoldedConv):
     """A convolution and its activation, for inference.
@@ -19,8 +50,9 @@ class OneDnnConv(FoldedConv):
     Computed by one operator of oneDNN on a CPU, in single precision, or in bfloat16 where the processor has AVX-512; as
     ever everywhere else, and where gradients are wanted, autocast is on, or a graph is compiled or exported.
 
-    The weights are held a second time, in the order that oneDNN wants for the first input size; at others it takes them
-    from there. They follow the weights through ``load_state_dict``, ``copy_``, ``.to()``
+    The weights are held a second time, in the order that oneDNN wants for the first input size, and a third time for
+    another one that comes often, as the two heights of tiles do; at others it takes them from there, which can take
+    many times as long as the convolution. They follow the weights through ``load_state_dict``, ``copy_``, ``.to()``
     and the like; only writes through ``.data``, of which torch keeps no count, escape.
     """
 
@@ -30,10 +62,12 @@ class OneDnnConv(FoldedConv):
         nn.GELU: ('gelu', 'none'),
         nn.ReLU: ('relu', ''),
     }
+    #: Whether a second input size gets weights of its own.
+    _packs_twice: ClassVar[bool] = True
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
         super().__init__(conv, activation)
-        self._packed: tuple[tuple, Tensor, Tensor] | None = None
+        self._packed: _Packed | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._onednn_takes(x):
@@ -66,11 +100,12 @@ class OneDnnConv(FoldedConv):
         if weight.is_inference():  # inference tensors keep no count of changes
             return weight
         key = weight.data_ptr(), weight._version
-        if self._packed is None or self._packed[0] != key:
-            packed = self._reordered(weight, x)
-            # The weights are held as well, so that no others come to lie at their address.
-            self._packed = key, weight.detach(), packed
-        return self._packed[2]
+        packed = self._packed
+        if packed is None or packed.key != key:
+            packed = self._packed = _Packed(key, weight.detach(), x.shape, self._reordered(weight, x))
+        elif self._packs_twice and packed.is_due(x.shape):
+            packed.other = x.shape, self._reordered(weight, x)
+        return packed.of(x.shape)
 
     def _reordered(self, weight: Tensor, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(x.shape))

@@ -57,6 +57,8 @@ class WinogradConv(OneDnnConv):
     the input's order in memory. The values of the weights are held beside them: four times as many.
     """
 
+    _packs_twice = False  # they are four times as large as usual
+
     def forward(self, x: Tensor) -> Tensor:
         if not (x.dtype == torch.float32 and self._onednn_takes(x) and self._has_tiles(x)):
             return FoldedConv.forward(self, x)

@@ -39,7 +39,7 @@ def test_equals_convolution_and_activation(activation: nn.Module | None, options
 
 
 @ONEDNN
-def test_weights_are_packed_once_for_all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_packed_for_the_first_size_and_for_one_that_comes_often(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = []
     original = torch.ops.mkldnn._reorder_convolution_weight
     monkeypatch.setattr(
@@ -50,6 +50,10 @@ def test_weights_are_packed_once_for_all_sizes(monkeypatch: pytest.MonkeyPatch) 
         images = torch.randn(1, 6, height, 16)
         torch.testing.assert_close(conv(images), _plain(conv, images), rtol=1e-5, atol=1e-5)
     assert packed == [[1, 6, 16, 16]]
+    for height in (13, 13, 12, 13, 13, 13, 13, 12, 13, 16):  # as tiles come, in turns or one after the other
+        images = torch.randn(1, 6, height, 16)
+        torch.testing.assert_close(conv(images), _plain(conv, images), rtol=1e-5, atol=1e-5)
+    assert packed == [[1, 6, 16, 16], [1, 6, 13, 16]]
 
 
 def _load(conv: OneDnnConv) -> None:

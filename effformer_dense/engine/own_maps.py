@@ -109,7 +109,7 @@ def _classes(
     if maps.city_ids or maps.train_ids:
         numbers = _CITYSCAPES_IDS if maps.city_ids else tuple(range(19))
         table = _published_table('CityscapesDataset', numbers)
-        return table, names, (*ignored, *_CITYSCAPES_VOID) if maps.city_ids else ignored
+        return *_renamed(table, names), (*ignored, *_CITYSCAPES_VOID) if maps.city_ids else ignored
     file = options.colours
     if file is None:
         beside = (tree.root / one for one in tree.below('', ('.txt', '.csv')) if PurePosixPath(one).name in CLASS_FILES)
@@ -121,9 +121,14 @@ def _classes(
     found = read_class_table(file)
     if found.colours is None and found.values is None:
         return None, names or found.names, ignored
-    if names and len(names) == len(found.names):
-        return dataclasses.replace(found, names=tuple(names)), None, ignored
-    return found, names, ignored
+    return *_renamed(found, names), ignored
+
+
+def _renamed(table: ClassTable, names: Sequence[str] | None) -> tuple[ClassTable, Sequence[str] | None]:
+    """A table with names of one's own, if there are as many; else both."""
+    if names and len(names) == len(table.names):
+        return dataclasses.replace(table, names=tuple(names)), None
+    return table, names
 
 
 def _published_table(dataset: str, numbers: tuple[int, ...]) -> ClassTable:

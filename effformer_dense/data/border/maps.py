@@ -187,7 +187,7 @@ def choose_coding(
 
 def _check_names(names: Sequence[str] | None, table: ClassTable | None) -> None:
     """Names of one's own take the places of those of a table, of which there have to be as many."""
-    if names is not None and table is not None:
+    if names is not None and table is not None and tuple(names) != table.names:
         raise UserError(
             f'--classes names {len(names)}, and {table.source} has {len(table.names)}: {some_of(table.names, 5)}. Name '
             'as many, in its order, or leave the option out.'

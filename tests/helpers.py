@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -21,6 +22,9 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = PROJECT_ROOT / 'tests' / 'golden'
 #: Real pictures, which are not ours to hand on.
 SHARED = PROJECT_ROOT.parent / 'shared'
+
+#: What the project tells its readers.
+DOCUMENTS = [PROJECT_ROOT / 'README.md', PROJECT_ROOT / 'CONTRIBUTING.md', *sorted(PROJECT_ROOT.glob('docs/*.md'))]
 
 #: (height, width): square, landscape and portrait with odd sides, and the smallest.
 SIZES = [(224, 224), (333, 517), (517, 333), (32, 32)]
@@ -51,6 +55,13 @@ TINY_EDGEVIT = replace(
     attention_blocks=(1, 1, 2, 2),
     head_width=8,
 )
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens, for processes to meet at."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 def build(variant: Variant, **options) -> nn.Module:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PROJECT_ROOT
+from tests.helpers import DOCUMENTS, PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / 'effformer_dense'
-DOCUMENTS = [PROJECT_ROOT / 'README.md', PROJECT_ROOT / 'CONTRIBUTING.md', *sorted(PROJECT_ROOT.glob('docs/*.md'))]
 ROOMS = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == '.py'}
 ROOTS = {'effformer_dense', 'configs', 'docs', 'tests', 'tools'}
 #: In the place of a name that the reader chooses.

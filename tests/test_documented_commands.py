@@ -17,9 +17,8 @@ import tyro
 
 from effformer_dense.commands import cli
 from effformer_dense.errors import UserError
-from tests.helpers import PROJECT_ROOT
+from tests.helpers import DOCUMENTS, PROJECT_ROOT
 
-DOCUMENTS = [PROJECT_ROOT / 'README.md', PROJECT_ROOT / 'CONTRIBUTING.md', *sorted(PROJECT_ROOT.glob('docs/*.md'))]
 SCRIPTS = [*sorted(PROJECT_ROOT.glob('configs/**/*.py')), *sorted(PROJECT_ROOT.glob('tools/*.py'))]
 
 _FENCED = re.compile(r'^```\w*\n(.*?)^```', re.MULTILINE | re.DOTALL)

@@ -47,11 +47,7 @@ def weights_in(content: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         UserError: no weights there, far too many entries, names that are no texts, or the same name twice.
     """
-    for _ in range(3):
-        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
+    content = _innermost(content)
     if len(content) > MAX_ENTRIES:
         raise UserError(f'There are {len(content):,} entries; networks have some hundreds.')
     weights: dict[str, Tensor] = {}
@@ -72,12 +68,7 @@ def versions_in(content: Mapping[str, Any]) -> dict[str, Any]:
 
     Some modules read their own older layouts, and take a file without versions for one of those.
     """
-    for _ in range(3):
-        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    noted = getattr(content, '_metadata', None) or {}
+    noted = getattr(_innermost(content), '_metadata', None) or {}
     return {_NAME_WRAPPERS.sub('', f'{name}.').rstrip('.'): value for name, value in noted.items()}
 
 
@@ -139,6 +130,16 @@ def describe_rest(rest: Mapping[str, Tensor]) -> dict[str, str]:
         key: 'an average of the weights' if _AVERAGE.search(key) else f'outside the backbone: {key.split(".")[0]}'
         for key in rest
     }
+
+
+def _innermost(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What programs keep under a name of theirs, or under several, one in the other."""
+    for _ in range(3):
+        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    return content
 
 
 def _is_counter(key: str) -> bool:

@@ -47,13 +47,17 @@ def check_launcher(launcher: str) -> None:
 def drop_pretrained(cfg: Config) -> None:
     """Remove all pretrained weights from the config; other initialisation stays."""
     for _, node in walk(cfg.get('model')):
-        init = node.get('init_cfg')
-        if isinstance(init, list):
-            node['init_cfg'] = [part for part in init if part.get('type') != 'Pretrained']
-        elif init and init.get('type') == 'Pretrained':
-            node['init_cfg'] = None
+        if node.get('init_cfg'):
+            node['init_cfg'] = without_pretrained(node['init_cfg'])
         node.pop('pretrained', None)  # of TimmFeatures, and of older configs
     cfg.load_from = None
+
+
+def without_pretrained(init_cfg: Any) -> Any:
+    """What of an ``init_cfg``, one or a list of them, reads no weights; None for one that does."""
+    if isinstance(init_cfg, list | tuple):
+        return [part for part in init_cfg if part.get('type') != 'Pretrained']
+    return None if init_cfg and init_cfg.get('type') == 'Pretrained' else init_cfg
 
 
 def enable_amp(cfg: Config) -> None:

@@ -81,6 +81,18 @@ def import_frameworks(cfg: Config) -> None:
 
 
 @contextmanager
+def only_errors() -> Iterator[None]:
+    """Keep MMEngine from telling of anything else meanwhile, for what would be told hundreds of times."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def without_import_notice() -> Iterator[None]:
     """Let through what is printed meanwhile, but for the notice, which comes by ``print`` and passes no logger."""
     with redirect_stdout(_WithoutNotice(sys.stdout)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,7 @@ from .space import Space
 from .walk import Target
 
 #: What may be changed until the walk has begun.
-_OF_WALK = (
-    *('latency_ms', 'latency_share', 'params_m', 'pictures', 'batches', 'score', 'paper_actions'),
-    *('table', 'supernet'),
-)
+_OF_WALK = frozenset(option.name for option in fields(SearchOptions))
 
 
 @dataclass(frozen=True)
@@ -141,22 +138,19 @@ def claim(job: Job, cfg: Config, space: Space) -> None:
 
 def _description(job: Job, cfg: Config, space: Space) -> dict[str, Any]:
     """All that decides what a search comes to."""
-    search = job.search
+    search = asdict(job.search)
+    search.pop('resume')
+    if job.search.table is not None:
+        search['table'] = _digest(job.search.table)
+    if job.search.supernet is not None:
+        search['supernet'] = str(job.search.supernet.absolute())
     described = dict(
         method=job.method.name,
         config=str(Path(cfg.filename).absolute()),
         cfg_options=job.config.cfg_options,
         space=vars(space),
         size=job.size,
-        latency_ms=search.latency_ms,
-        latency_share=search.latency_share,
-        params_m=search.params_m,
-        pictures=search.pictures,
-        batches=search.batches,
-        score=search.score,
-        paper_actions=search.paper_actions,
-        table=None if search.table is None else _digest(search.table),
-        supernet=None if search.supernet is None else str(search.supernet.absolute()),
+        **search,
     )
     return json.loads(json.dumps(described))
 

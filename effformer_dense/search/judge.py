@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
 from mmengine.registry import EVALUATOR
 
+from ..engine.quiet import only_errors
 from ..errors import UserError
 
 #: Ends of the metrics' names that are taken where none is named: of segmentors, of detectors with and without masks.
@@ -54,7 +52,7 @@ class Judge:
             UserError: it is not among those that the config computes.
         """
         metrics: dict[str, float] = {}
-        with quiet():
+        with only_errors():  # COCO's tell of every evaluation
             for metric in self._evaluator.metrics:
                 prefix = f'{metric.prefix}/' if metric.prefix else ''
                 computed = metric.compute_metrics(metric.results)
@@ -70,15 +68,3 @@ class Judge:
             f'The config computes no metric {" or ".join(self._wanted)}: it has {", ".join(metrics) or "others"}. '
             'Name one of them with --score, or loss.'
         )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MMEngine from telling of every evaluation."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

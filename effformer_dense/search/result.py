@@ -14,6 +14,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..config.load import read_config
+from ..config.switches import without_pretrained
 from ..engine.open import open_config
 from ..errors import UserError
 from ..files import write_atomically, write_text
@@ -100,7 +101,7 @@ def _config_text(base: Path, task: Any, record: Record, weights: Path) -> str:
     arch = to_arch(row)
     backbone = dict(
         arch=arch if isinstance(arch, str) else dict(_delete_=True, **arch),
-        init_cfg=without_pretrained(task.backbone) or None,
+        init_cfg=without_pretrained(task.backbone.get('init_cfg')) or None,
     )
     change: dict[str, Any] = dict(backbone=backbone)
     model = copy.deepcopy(task)
@@ -119,13 +120,6 @@ def _config_text(base: Path, task: Any, record: Record, weights: Path) -> str:
         f'{record.params_m:.2f} M\nparameters, score {record.score:.4f} in the supernet.\n"""\n\n'
     )
     return f'{about}_base_ = {str(base)!r}\n\nmodel = {_literal(change)}\n\nload_from = {str(weights)!r}\n'
-
-
-def without_pretrained(backbone: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What of a backbone's ``init_cfg`` reads no weights."""
-    init = backbone.get('init_cfg') or []
-    parts = init if isinstance(init, list | tuple) else [init]
-    return [dict(part) for part in parts if part.get('type') != 'Pretrained']
 
 
 def _literal(value: Any, indent: int = 0) -> str:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..engine.quiet import only_errors
 from ..engine.training.numbers import named_tensors
-from .judge import Judge, quiet
+from .judge import Judge
 from .pictures import LOSS, Trial, load_pictures
 from .sandwich import Sandwich
 from .space import State
@@ -41,7 +42,6 @@ class Scorer:
         cfg: whose data and metric are taken.
         sandwich: the trained supernet.
         trial: how much, and by what.
-
     """
 
     def __init__(self, cfg: Config, sandwich: Sandwich, trial: Trial) -> None:
@@ -52,7 +52,7 @@ class Scorer:
             for name, module in self.model.named_modules()
             if isinstance(module, _BatchNorm) and not name.startswith('backbone.')
         ]
-        with quiet():
+        with only_errors():
             pictures = load_pictures(cfg, sandwich.data_preprocessor, trial)
         self._calibration, self._validation = pictures.calibration, pictures.validation
         ids = [sample.get('img_id') for batch in self._validation for sample in batch['data_samples']]

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, broadcast_object_list
+from mmengine.dist import broadcast_object_list
 from mmengine.registry import MODELS
 
 from ..checkpoint.whole_model import find_checkpoint, load_weights
-from ..config.switches import forgo_sync_batch_norm
+from ..config.switches import forgo_sync_batch_norm, without_pretrained
+from ..engine.quiet import only_errors
 from ..engine.runner import train
 from ..errors import UserError
 from ..files import write_text
 from .job import Job
-from .judge import quiet
 from .methods import Method
 from .pictures import Trial
-from .result import set_widths, without_pretrained
+from .result import set_widths
 from .scoring import Scorer
 from .space import Space
 
@@ -36,7 +36,7 @@ def to_supernet(cfg: Config, space: Space, method: Method) -> Config:
     supernet = copy.deepcopy(cfg)
     model = supernet.model
     set_widths(model, tuple(choices[-1] for choices in space.widths))
-    backbone = {**model.backbone, 'init_cfg': without_pretrained(model.backbone) or None}
+    backbone = {**model.backbone, 'init_cfg': without_pretrained(model.backbone.get('init_cfg')) or None}
     model.backbone = dict(type=method.supernet.__name__, backbone=backbone, space=space.to_config())
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     supernet.model = dict(type=method.training.__name__, model=model, seed=seed)
@@ -79,7 +79,7 @@ def scorer_of(cfg: Config, supernet: Config, trial: Trial, checkpoint: Path | No
     forgo_sync_batch_norm(model)  # each process scores states of its own
     sandwich = MODELS.build(model)
     if checkpoint is None:
-        with quiet():  # MMEngine tells of every parameter
+        with only_errors():  # MMEngine tells of every parameter
             sandwich.init_weights()
     else:
         load_weights(sandwich, checkpoint)
@@ -97,7 +97,5 @@ def _trained(job: Job, supernet: Config, note: Note) -> Path:
         by_the_first(job, lambda: write_text(config, supernet.pretty_text))
         options = replace(job.config, config=config, cfg_options=(), work_dir=folder, data_root=None)
         train(options, 'auto' if list(folder.glob('*.pth')) else None)
-        if job.is_first:
-            write_text(done, '')
-    barrier()
+        by_the_first(job, lambda: write_text(done, ''))
     return find_checkpoint(folder)

@@ -17,6 +17,7 @@ from effformer_dense.engine.training.statistics import average_statistics
 from effformer_dense.errors import UserError
 from effformer_dense.search.sandwich import Sandwich, SandwichProcesses
 from effformer_dense.variants import V2
+from tests.helpers import free_port
 from tests.search.spaces import SPACES
 
 WIDTHS = [choices[-1] for choices in SPACES[V2]['widths']]
@@ -145,12 +146,7 @@ def _rank(rank: int, port: int, folder: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_are_equal_to_the_bit_after_twenty_steps(tmp_path) -> None:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(_rank, args=(port, str(tmp_path)), nprocs=2)
+    multiprocessing.spawn(_rank, args=(free_port(), str(tmp_path)), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     start = build(seed=0).state_dict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ from effformer_dense.search.scoring import Scorer
 from effformer_dense.search.space import Space
 from effformer_dense.search.training import scorer_of, to_supernet
 from effformer_dense.variants import V2
-from tests.helpers import PROJECT_ROOT
+from tests.helpers import PROJECT_ROOT, free_port
 from tests.search.spaces import SMALL_V2, small
 
 STATES = [small(V2).largest, *(small(V2).random(random.Random(seed)) for seed in range(3))]
@@ -68,10 +67,7 @@ def test_processes_share_states_and_score_as_one_does(tmp_path: Path) -> None:
     cfg = shapes_config('semfpn', tmp_path)
     alone = {metric: make_scorer(cfg, Trial(3, 2, metric)).scores(STATES) for metric in ('loss', 'mIoU')}
     assert len(set(alone['loss'])) == len(STATES)
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    multiprocessing.spawn(_rank, args=(port, tmp_path), nprocs=2)
+    multiprocessing.spawn(_rank, args=(free_port(), tmp_path), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
     assert first == second
     for metric, scores in alone.items():

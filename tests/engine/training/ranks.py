@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from effformer_dense.engine.runner import train
 from effformer_dense.engine.training.runner import TrainingRunner
 from effformer_dense.engine.training.sharding import whole
 from effformer_dense.options import ConfigOptions, TrainOptions
+from tests.helpers import free_port
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,7 @@ def run_all(trainings: Sequence[Training], size: int) -> list[list[Outcome]]:
     """Train one after the other in the same ``size`` processes, whose start takes longer than a small training."""
     launcher: Any = 'pytorch' if size > 1 else 'none'
     trainings = [(replace(options, launcher=launcher), training) for options, training in trainings]
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(_run, (size, port, trainings), nprocs=size)
+    mp.spawn(_run, (size, free_port(), trainings), nprocs=size)
     return [
         [Outcome(*torch.load(Path(f'{options.work_dir}.{rank}'))) for rank in range(size)] for options, _ in trainings
     ]

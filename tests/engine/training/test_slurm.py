@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from effformer_dense.checkpoint.whole_model import find_checkpoint
-from tests.helpers import PROJECT_ROOT
+from tests.helpers import PROJECT_ROOT, free_port
 
 #: Enough that the notice reaches a training that is under way on a busy machine, too.
 EPOCHS = 30
@@ -41,15 +40,12 @@ def _job(config: Path, restarts: int) -> subprocess.Popen:
         program = folder / name
         program.write_text(text.format(python=sys.executable, pids=str(folder / 'pids'), asked=folder / 'asked'))
         program.chmod(0o755)
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     environment = {
         **os.environ,
         'PATH': f'{folder}:{Path(sys.executable).parent}:{os.environ["PATH"]}',
         'PYTHONPATH': str(PROJECT_ROOT),
         'OMP_NUM_THREADS': '1',
-        'MASTER_PORT': str(port),
+        'MASTER_PORT': str(free_port()),
         'SLURM_NTASKS': '2',
         'SLURM_NODELIST': 'node',
         'SLURM_JOB_ID': '17',

@@ -21,6 +21,8 @@ _MAP_FOLDERS = frozenset(
     'masks mask labels label annotations annotation ann_dir annots annot gtfine gt groundtruth ground_truth '
     'segmentationclass segmentation segmentations segmentation_maps seg segs maps targets output mask_dir'.split()
 )
+#: How names of such folders may end.
+_MAP_TAILS = ('_masks', '_labels', '_mask', '_gt', 'annot')
 #: Instances, and pictures for people to look at, which CVAT and labelme write beside the maps.
 _NEITHER = frozenset({'segmentationobject', 'segmentationclassvisualization'})
 #: What may follow the common part of the names, in the order of preference.
@@ -141,7 +143,7 @@ def _is_neither(folders: Iterable[str]) -> bool:
 def is_map_folder(name: str) -> bool:
     """Whether a folder of that name holds maps."""
     plain = name.lower()
-    return plain in _MAP_FOLDERS or plain.endswith(('annot', '_masks', '_labels', '_mask', '_gt'))
+    return plain in _MAP_FOLDERS or plain.endswith(_MAP_TAILS)
 
 
 def _key(name: str, ending: str, of_map: bool) -> tuple[str, ...] | None:
@@ -152,7 +154,7 @@ def _key(name: str, ending: str, of_map: bool) -> tuple[str, ...] | None:
         plain = part.lower()
         if plain in _PICTURE_FOLDERS or plain in _MAP_FOLDERS:
             continue
-        for tail in ('_masks', '_labels', '_mask', '_gt', 'annot') if of_map else ('_images',):
+        for tail in _MAP_TAILS if of_map else ('_images',):
             part = part[: len(part) - len(tail)] if plain.endswith(tail) else part
         folders.append(part)
     if not path.stem.endswith(ending):
@@ -192,7 +194,7 @@ def _split_of(picture: str, name: str) -> str:
     """The split that a folder of the picture or of the map is named after."""
     for part in (*PurePosixPath(picture).parts[:-1], *PurePosixPath(name).parts[:-1]):
         plain = part.lower()
-        for text in (plain, *(plain.removesuffix(tail) for tail in ('_images', '_masks', '_labels', '_mask', 'annot'))):
+        for text in (plain, *(plain.removesuffix(tail) for tail in ('_images', *_MAP_TAILS))):
             if split_named(text):
                 return split_named(text) or WHOLE
     return WHOLE

@@ -72,16 +72,17 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _clean_slate() -> None:
-    """Same random numbers, and no scope or visualizer left over from another test's run.
+    """Same random numbers, and no scope, visualizer or arithmetic left over from another test's run.
 
     Stock configs all name their visualizer "visualizer": a second run would get the first one's, and write to its
-    folder.
+    folder. Commands take denormal numbers for zero in their whole process, which here is that of the tests.
     """
     import torch
     from mmengine.registry import DefaultScope
     from mmengine.visualization import Visualizer
 
     torch.manual_seed(0)
+    torch.set_flush_denormal(False)
     DefaultScope._instance_dict.clear()
     for cls in (Visualizer, *_descendants(Visualizer)):
         cls._instance_dict.clear()

@@ -22,7 +22,8 @@ from ..data.border.formats.map_folders import MapSet
 from ..data.border.formats.places import WHOLE, PlacedFindings, SourceTable
 from ..data.border.formats.via import ViaSet, via_tables
 from ..data.border.formats.voc import VocSet, voc_tables
-from ..data.border.formats.yolo import YoloSet, yolo_tables
+from ..data.border.formats.yolo import yolo_tables
+from ..data.border.formats.yolo_layout import YoloSet
 from ..data.border.maps import default_palette
 from ..data.border.recipe import BOXES, MASKS, Facts, detection_recipe, median_size, objects_px
 from ..data.border.recognise import CocoSet, Found, recognise

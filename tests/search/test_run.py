@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -193,6 +196,24 @@ def test_a_given_table_and_supernet_are_used_and_kept_for_later(job: Job, tmp_pa
     first, second = (read_path(folder / 'path.jsonl') for folder in (job.folder, again.folder))
     assert first[: len(second)] == second and len(second) < len(first)
     assert extract(again.folder / 'path.jsonl', second[1].latency_ms, notes.append).exists()
+
+
+@pytest.mark.slow
+def test_under_torchrun_it_comes_to_what_one_process_comes_to(job: Job, tmp_path: Path) -> None:
+    table, together = str(job.folder / 'table.json'), tmp_path / 'together'
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2', '--standalone']
+    command += ['-m', 'effformer_dense', 'search', 'joint', str(job.config.config), '--size', '64', '--table', table]
+    command += ['--latency-share', str(SHARE), '--score', 'loss', '--pictures', '4', '--batches', '1']
+    command += ['--work-dir', str(together), '--launcher', 'pytorch']
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(PROJECT_ROOT)}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.stdout.count('Found: ') == 1, 'one of the processes tells it'
+    search(replace(job, search=replace(job.search, table=Path(table), supernet=together / 'supernet')))
+    one, two = (read_path(folder / 'path.jsonl') for folder in (job.folder, together))
+    assert [record.state for record in two] == [record.state for record in one] and len(two) > 2
+    assert [record.score for record in two] == pytest.approx([record.score for record in one], rel=1e-5)
+    assert (together / 'found.pth').exists()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from .formats.map_folders import MapSet, find_maps, is_map_folder, listed_splits
 from .formats.places import WHOLE, split_named
 from .formats.via import ViaSet
 from .formats.voc import VocSet, find_voc
-from .formats.yolo import YoloSet, find_yolo
+from .formats.yolo_layout import YoloSet, find_yolo
 from .tree import Tree
 
 FormatName = Literal['coco', 'yolo', 'voc', 'labelme', 'via', 'maps']

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
 from ...errors import UserError
@@ -47,6 +48,15 @@ class Tree:
         for path, names in self.files.items():
             if path == folder or path.startswith(prefix):
                 yield PurePosixPath(path[len(prefix) :]), names
+
+    @cached_property
+    def _sets(self) -> dict[str, frozenset[str]]:
+        return {folder: frozenset(names) for folder, names in self.files.items()}
+
+    def has_file(self, file: str) -> bool:
+        """Whether there is such a file, by its path relative to the root."""
+        folder, _, name = file.rpartition('/')
+        return name in self._sets.get(folder, ())
 
     def has_folder(self, folder: str) -> bool:
         """Whether there is such a folder, with files somewhere below it."""

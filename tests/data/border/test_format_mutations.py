@@ -16,7 +16,8 @@ from effformer_dense.data.border.formats.labelme import LabelmeSet, labelme_tabl
 from effformer_dense.data.border.formats.places import PlacedFindings, SourceTable
 from effformer_dense.data.border.formats.via import ViaSet, via_tables
 from effformer_dense.data.border.formats.voc import find_voc, voc_tables
-from effformer_dense.data.border.formats.yolo import find_yolo, yolo_tables
+from effformer_dense.data.border.formats.yolo import yolo_tables
+from effformer_dense.data.border.formats.yolo_layout import find_yolo
 from effformer_dense.data.border.tree import Tree, list_tree
 from effformer_dense.errors import UserError
 

@@ -9,7 +9,8 @@ import pytest
 from effformer_dense.data.border.coco import clean_coco
 from effformer_dense.data.border.findings import Action, Findings
 from effformer_dense.data.border.formats.places import PlacedFindings, SourceTable
-from effformer_dense.data.border.formats.yolo import find_yolo, yolo_tables
+from effformer_dense.data.border.formats.yolo import yolo_tables
+from effformer_dense.data.border.formats.yolo_layout import find_yolo
 from effformer_dense.data.border.tree import list_tree
 from effformer_dense.errors import UserError
 
@@ -146,4 +147,69 @@ def test_class_names_must_be_utf8(tmp_path: Path) -> None:
     write_yolo(tmp_path, {'a.jpg': BOX}, YAML)
     (tmp_path / 'data.yaml').write_bytes(YAML.encode('latin-1'))
     with pytest.raises(UserError, match='no text in UTF-8'):
+        _read(tmp_path)
+
+
+def write_darknet(root: Path) -> None:
+    """As CVAT's "YOLO 1.1" exports two subsets, whose pictures may have the same names."""
+    for seed, (split, label) in enumerate({'train': BOX, 'valid': '1 0.5 0.5 0.2 0.2\n'}.items()):
+        for name in ('frame_000000', 'with space'):
+            write_picture(root / f'obj_{split}_data' / f'{name}.jpg', seed=seed)
+            write_text(root / f'obj_{split}_data' / f'{name}.txt', label if name != 'with space' else '')
+        lines = [f'data/obj_{split}_data/{name}.jpg' for name in ('frame_000000', 'with space')]
+        write_text(root / f'{split}.txt', '\n'.join(lines))
+    write_text(root / 'obj.names', 'cat\nlong name\n')
+    write_text(
+        root / 'obj.data',
+        'classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\nbackup = backup/\n',
+    )
+
+
+def test_darknets_lists_tell_the_splits_and_name_the_pictures(tmp_path: Path) -> None:
+    write_darknet(tmp_path)
+    tables, findings = _read(tmp_path)
+    assert list(tables) == ['train', 'val'] and findings.count() == 0
+    for split, category in (('train', 1), ('val', 2)):
+        folder = 'obj_train_data' if split == 'train' else 'obj_valid_data'
+        rows = tables[split].table
+        assert [row['file_name'] for row in rows['images']] == [
+            f'{folder}/frame_000000.jpg',
+            f'{folder}/with space.jpg',
+        ]
+        assert [row['category_id'] for row in rows['annotations']] == [category]
+    assert [row['name'] for row in tables['val'].table['categories']] == ['cat', 'long name']
+
+
+@pytest.mark.parametrize('key', ['valid', 'names'])
+def test_what_darknets_file_names_must_be_there(key: str, tmp_path: Path) -> None:
+    write_darknet(tmp_path)
+    (tmp_path / {'valid': 'valid.txt', 'names': 'obj.names'}[key]).unlink()
+    with pytest.raises(UserError, match=rf"obj\.data: {key} is 'data/.*', and there is no such"):
+        _read(tmp_path)
+
+
+def test_a_list_does_not_guess_between_pictures_of_one_name(tmp_path: Path) -> None:
+    write_darknet(tmp_path)
+    write_text(tmp_path / 'valid.txt', 'elsewhere/frame_000000.jpg\nobj_valid_data/frame_000000.jpg\n' * 2)
+    tables, findings = _read(tmp_path)
+    assert [row['file_name'] for row in tables['val'].table['images']] == ['obj_valid_data/frame_000000.jpg']
+    assert findings.count(Action.DROPPED, 'picture not there') == 2
+    assert findings.count(Action.DROPPED, 'picture twice') == 1
+
+
+@pytest.mark.parametrize('shape', [(2, 3), (3, 2)])
+def test_key_points_are_no_polygon(shape: tuple[int, int], tmp_path: Path) -> None:
+    points = ' 0.1' * (shape[0] * shape[1])
+    write_yolo(
+        tmp_path, {'a.jpg': f'0 0.5 0.5 0.2 0.4{points}\n1 0.25 0.5 0.1 0.1\n'}, f'{YAML}kpt_shape: {list(shape)}\n'
+    )
+    tables, findings = _read(tmp_path)
+    rows = tables['train'].table['annotations']
+    assert rows[0]['bbox'] == pytest.approx([40, 18, 20, 24]) and not rows[0]['segmentation'] and len(rows) == 2
+    assert findings.kinds(Action.DROPPED) == {'key points': 1}
+
+
+def test_a_shape_of_key_points_that_is_none_is_refused(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {'a.jpg': BOX}, f'{YAML}kpt_shape: 17\n')
+    with pytest.raises(UserError, match=r'data\.yaml: kpt_shape must be \[points, 2 or 3\]; got 17'):
         _read(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import choice_error
-from ..files import write_atomically, write_png, write_text
+from ..files import write_atomically, write_png
 from ..results import Classes, Detections, Features, Result, Segmentation
+from .growing import GrowingList, GrowingText, write_pieces
 from .ids import ImageIds
 from .predictor import Picture
 
@@ -79,25 +79,24 @@ class Tables(Output):
 
     def __init__(self, out_dir: Path, classes: Classes) -> None:
         self.path, self.classes = out_dir / 'predictions.json', classes
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
+        self._images, self._annotations = GrowingList(out_dir), GrowingList(out_dir)
         self._has_instances = False
 
     def write(self, picture: Picture, result: Detections) -> None:
         """Collect the instances of one picture."""
-        image_id, (height, width) = len(self._images), picture.pixels.shape[:2]
+        image_id, (height, width) = self._images.length, picture.pixels.shape[:2]
         self._images.append({'id': image_id, 'file_name': picture.file_name, 'height': height, 'width': width})
         for entry in result.to_coco(image_id):
-            self._annotations.append({'id': len(self._annotations) + 1, **entry, 'iscrowd': 0})
+            self._annotations.append({'id': self._annotations.length + 1, **entry, 'iscrowd': 0})
         self._has_instances |= result.scores is not None
 
     def close(self) -> None:
         """Write the tables."""
         if self._has_instances:
             pairs = zip(self.classes.numbers, self.classes.names, strict=True)
-            categories = [{'id': number, 'name': name} for number, name in pairs]
-            tables = {'images': self._images, 'categories': categories, 'annotations': self._annotations}
-            write_text(self.path, json.dumps(tables))
+            categories = json.dumps([{'id': number, 'name': name} for number, name in pairs])
+            head, middle = '{"images": ', f', "categories": {categories}, "annotations": '
+            write_pieces(self.path, head, self._images, middle, self._annotations, '}')
 
 
 class CocoResults(Output):
@@ -105,15 +104,16 @@ class CocoResults(Output):
 
     def __init__(self, out_dir: Path, ids: ImageIds, classes: Classes) -> None:
         self.path, self._ids, self._classes = out_dir / 'results.json', ids, ids.categories(classes)
-        self._entries: list[dict[str, Any]] = []
+        self._entries = GrowingList(out_dir)
 
     def write(self, picture: Picture, result: Result) -> None:
         """Collect the entries of one picture."""
-        self._entries += replace(result, classes=self._classes).to_coco(self._ids[picture.file_name])
+        for entry in replace(result, classes=self._classes).to_coco(self._ids[picture.file_name]):
+            self._entries.append(entry)
 
     def close(self) -> None:
         """Write the list."""
-        write_text(self.path, json.dumps(self._entries))
+        write_pieces(self.path, self._entries)
 
 
 class Csv(Output):
@@ -121,19 +121,25 @@ class Csv(Output):
 
     def __init__(self, out_dir: Path) -> None:
         self.path = out_dir / 'results.csv'
-        self._rows: list[dict[str, Any]] = []
+        self._text = GrowingText(out_dir)
+        self._writer: csv.DictWriter | None = None
 
     def write(self, picture: Picture, result: Result) -> None:
         """Collect the lines of one picture."""
-        self._rows += [{'file': picture.file_name, **row} for row in result.rows()]
+        for row in result.rows():
+            named = {'file': picture.file_name, **row}
+            self._writer = self._writer or self._begin(list(named))
+            self._writer.writerow(named)
 
     def close(self) -> None:
         """Write the table; of nothing found, a line of names."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self._rows[0]) if self._rows else ['file', 'class', 'number'])
+        self._writer = self._writer or self._begin(['file', 'class', 'number'])
+        write_pieces(self.path, self._text)
+
+    def _begin(self, names: list[str]) -> csv.DictWriter:
+        writer = csv.DictWriter(self._text.file, names)
         writer.writeheader()
-        writer.writerows(self._rows)
-        write_text(self.path, text.getvalue())
+        return writer
 
 
 def outputs_of(

@@ -331,6 +331,8 @@ class SearchOptions:
         latency_ms: the network found takes at most so long for one picture, by the table and measured
         latency_share: or at most this share of what the largest network takes, such as 0.4
         params_m: and has at most so many millions of parameters
+        memory_mib: and needs at most so many MiB for one picture, weights included, as counted (docs/search.md); memory
+            then counts in the Mobile Efficiency Score too
         table: a latency table, perhaps of another machine, instead of one that is measured now
         supernet: work dir of a trained supernet of the same space, instead of one that is trained now
         pictures: of the validation split, on which states are scored
@@ -344,6 +346,7 @@ class SearchOptions:
     latency_ms: float = 0.0
     latency_share: float = 0.0
     params_m: float | None = None
+    memory_mib: float | None = None
     table: Path | None = None
     supernet: Path | None = None
     pictures: int = 64
@@ -360,7 +363,7 @@ class SearchOptions:
             )
         if not 0 <= self.latency_share < 1:
             raise UserError(f'--latency-share {self.latency_share} is not between 0 and 1.')
-        for name in ('latency_ms', 'params_m'):
+        for name in ('latency_ms', 'params_m', 'memory_mib'):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise UserError(f'--{name.replace("_", "-")} {value} is negative.')

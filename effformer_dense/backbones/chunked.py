@@ -20,10 +20,10 @@ from .relpos import BiasValues, fold_queries
 
 #: Scores (heads x queries x keys) of one chunk. Every chunk puts keys and values in the order of its products anew, so
 #: that few large ones are faster than many that stay in a cache; the limit bounds memory (32 MiB for each of two tiles
-#: in single precision, on a CPU).
-CHUNK_SCORES = {'cpu': 2**23}
+#: in single precision, on a CPU; on the meta device, where memory is counted, as there).
+CHUNK_SCORES = {'cpu': 2**23, 'meta': 2**23}
 #: Scores that training keeps for the backward pass, instead of computing them again chunk by chunk.
-KEPT_SCORES = {'cpu': 2**21}
+KEPT_SCORES = {'cpu': 2**21, 'meta': 2**21}
 SCORES_ELSEWHERE = 2**26
 
 

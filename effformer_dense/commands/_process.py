@@ -8,17 +8,15 @@ from ..errors import UserError
 
 
 def prepare_cpu() -> None:
-    """Without a GPU, keep what is freed, and take tiniest numbers for zero (docs/performance.md, "What makes it fast").
-
-    To be called before torch computes: its threads take over how the first one treats tiny numbers.
-    """
+    """Without a GPU, keep what is freed, and take the tiniest numbers for zero; to be called before torch computes."""
     import torch
 
     from ..allocator import keep_freed_memory
+    from ..denormals import flush_denormals
 
     if not torch.cuda.is_available():
         keep_freed_memory()
-        torch.set_flush_denormal(True)
+        flush_denormals()
 
 
 def is_first(launcher: str) -> bool:

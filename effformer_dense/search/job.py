@@ -76,7 +76,7 @@ class Job:
 
     @property
     def target(self) -> Target:
-        return Target(self.search.latency_ms, self.search.params_m)
+        return Target(self.search.latency_ms, self.search.params_m, self.search.memory_mib)
 
     @property
     def times_whole_networks(self) -> bool:

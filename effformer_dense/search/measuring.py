@@ -16,6 +16,7 @@ from ..benchmark.report import machine
 from ..errors import UserError
 from ..rows import find_row
 from ..variants import ALL_VARIANTS, V1, V2, Variant
+from .countdown import Countdown
 from .latency import MAX_MEAN_ERROR, MIN_SPEARMAN, Conditions, Entry, LatencyTable, Unit, validate
 from .space import Space
 from .timing import TYPICAL, Effort, TimedNetwork, Watch, prepared
@@ -46,11 +47,11 @@ def measure_table(
     # Probes are about as fast as each other: what parts make of whole networks shows in others.
     whole = [space.smallest.row, *(space.random(generator).row for _ in range(_FITTED + effort.networks))]
     whole += published_rows(space) if effort.networks else []
-    timed = []
+    rows, timed, countdown = [*probes, *whole], [], Countdown()
     with prepared(conditions):
-        for number, row in enumerate([*probes, *whole], 1):
-            note(f'Building network {number} of {len(probes) + len(whole)}')
-            timed.append(TimedNetwork(row, conditions, parts=number <= len(probes)))
+        for number, row in enumerate(rows):
+            note(f'Building network {number + 1} of {len(rows)}{countdown.left(number / len(rows))}')
+            timed.append(TimedNetwork(row, conditions, parts=number < len(probes)))
         Watch(conditions, note).run(timed, effort, generator)
     entries = _entries(timed[: len(probes)])
     raw = LatencyTable(conditions, entries, about=f'{date.today()}, {machine()}')

@@ -8,15 +8,17 @@ from functools import partial
 from typing import Any
 
 from ..options import SearchOptions
-from ..variants import V1, V2
+from ..variants import V1, V2, Variant
 from .latency import LatencyTable
+from .memory import memory_of
 from .metapath import MetaPathSupernet, MetaPathTraining
+from .objective import mobile_efficiency
 from .sandwich import Sandwich
 from .scoring import Scorer
 from .slim import SLIMMING, slimming_steps
 from .space import ACTIONS, PAPER_ACTIONS, Space
 from .supernet import Supernet
-from .walk import Walker, efficiency
+from .walk import Walker
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Method:
 
 def _joint(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptions, note: Any) -> Walker:
     """All steps; they gain Mobile Efficiency Score."""
-    return Walker(space, table, scorer, partial(space.frontier, actions=_joint_actions(search)), efficiency, note)
+    steps = partial(space.frontier, actions=_joint_actions(search))
+    return Walker(space, table, scorer, steps, mobile_efficiency, note, _memory(table, search))
 
 
 def _joint_actions(search: SearchOptions) -> Sequence[str]:
@@ -55,7 +58,11 @@ def _slim(space: Space, table: LatencyTable, scorer: Scorer, search: SearchOptio
     """Three steps; they gain milliseconds."""
     assert isinstance(scorer.supernet, MetaPathSupernet)
     steps = partial(slimming_steps, space, scorer.supernet.importance())
-    return Walker(space, table, scorer, steps, lambda _, latency_ms: -latency_ms, note)
+    return Walker(space, table, scorer, steps, lambda costs: -costs['latency_ms'], note, _memory(table, search))
+
+
+def _memory(table: LatencyTable, search: SearchOptions) -> Callable[[Variant], float] | None:
+    return None if search.memory_mib is None else memory_of(table.conditions)
 
 
 JOINT = Method('joint', V2, Supernet, Sandwich, _joint_actions, (), _joint)

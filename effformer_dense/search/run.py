@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..errors import UserError
 from ..invocation import command
 from ..preflight.model import pretrained_parts
 from ..variants import SHORT_NAMES
+from .countdown import Countdown
 from .job import Job, claim, read_job, space_of
 from .latency import LatencyTable
 from .measuring import measure_table, probe_rows
@@ -130,6 +132,7 @@ def walk_to_target(job: Job, space: Space, table: LatencyTable, scorer: Scorer, 
     """
     walker = job.method.walker(space, table, scorer, job.search, note)
     records = read_path(job.path) if job.path.exists() else [walker.start()]
+    begun, countdown = len(records), Countdown()
     while True:
         if job.target.reached(records[-1]):
             records[-1] = _timed(job, space, records[-1], note)
@@ -142,7 +145,15 @@ def walk_to_target(job: Job, space: Space, table: LatencyTable, scorer: Scorer, 
             return _end_of_road(job, records, note)
         records.append(following)
         told = f'score {following.score:.4f}, {following.latency_ms:.1f} ms, {following.params_m:.2f} M'
-        note(f'{len(records) - 1}: {following.action}: {told}')
+        told += '' if following.memory_mib is None else f', {following.memory_mib:.0f} MiB'
+        left = countdown.left(_share_of_the_way(records[begun - 1], following, job.target))
+        note(f'{len(records) - 1}: {following.action}: {told}{left}')
+
+
+def _share_of_the_way(start: Record, here: Record, target: Target) -> float:
+    """Of the way in latency from where a walk began to its target: steps take shares of what there is."""
+    way = math.log(start.latency_ms / target.latency_ms)
+    return math.log(start.latency_ms / here.latency_ms) / way if way > 0 else 1.0
 
 
 def _timed(job: Job, space: Space, record: Record, note: Note) -> Record:

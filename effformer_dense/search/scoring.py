@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..engine.quiet import only_errors
 from ..engine.training.numbers import named_tensors
+from .countdown import Countdown
 from .judge import Judge
 from .pictures import LOSS, Trial, load_pictures
 from .sandwich import Sandwich
@@ -76,9 +77,9 @@ class Scorer:
     def scores(self, states: Sequence[State], note: Callable[[str], None] = lambda _: None) -> list[float]:
         """Scores of several states; processes share them."""
         size, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
-        own = {}
+        own, countdown = {}, Countdown()
         for number in range(rank, len(states), size):
-            note(f'state {number + 1} of {len(states)}')
+            note(f'state {number + 1} of {len(states)}{countdown.left(number / len(states))}')
             own[number] = self.score(states[number])
         parts: list[Any] = [own]
         if size > 1:

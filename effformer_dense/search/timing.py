@@ -26,6 +26,7 @@ from ..deploy.precision import check_precision
 from ..errors import UserError
 from ..preflight.device import check_device
 from ..variants import V1, V2, Variant
+from .countdown import Countdown
 from .latency import Conditions, Unit
 from .networks import build_backbone
 
@@ -88,9 +89,10 @@ class Watch:
             network.measure()  # warm
             network.keep([False] * 2)
         kept: list[Round] = []
-        best, repeated = 0.0, 0
+        best, repeated, countdown = 0.0, 0, Countdown()
         while len(kept) < effort.rounds:
-            self._note(f'Round {len(kept) + 1} of {effort.rounds}' + (f', {repeated} repeated' if repeated else ''))
+            told = (f', {repeated} repeated' if repeated else '') + countdown.left(len(kept) / effort.rounds)
+            self._note(f'Round {len(kept) + 1} of {effort.rounds}{told}')
             rounds = [*kept, self._round(networks, generator)]
             best = max(best, rounds[-1].pace)
             problems = [one.problem(best) for one in rounds]  # an earlier one may prove to have been slow

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import UserError
 from ..files import write_text
 from ..rows import to_arch
+from ..variants import Variant
 from .latency import LatencyTable
+from .memory import memory_of
 from .networks import parameters_of
 from .objective import Candidate, choose, mobile_efficiency
 from .space import Space, State, Step
@@ -27,14 +29,16 @@ class Target:
     Attributes:
         latency_ms: by the table.
         params_m: millions of parameters, or None for any number.
+        memory_mib: for one picture, or None for any.
     """
 
     latency_ms: float
     params_m: float | None = None
+    memory_mib: float | None = None
 
     def reached(self, record: Record) -> bool:
-        small = self.params_m is None or record.params_m <= self.params_m
-        return small and record.latency_ms <= self.latency_ms
+        limits, costs = asdict(self), record.costs
+        return all(limit is None or costs[name] <= limit for name, limit in limits.items())
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Record:
         latency_ms: by the table.
         params_m: millions of parameters of the backbone.
         measured_ms: of the whole network, where it was timed.
+        memory_mib: for one picture, where the search asks for it (:func:`.memory.peak_mib`).
     """
 
     state: State
@@ -56,10 +61,17 @@ class Record:
     latency_ms: float
     params_m: float
     measured_ms: float | None = None
+    memory_mib: float | None = None
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """By the names that they have in the Mobile Efficiency Score."""
+        known = dict(params_m=self.params_m, latency_ms=self.latency_ms)
+        return known if self.memory_mib is None else {**known, 'memory_mib': self.memory_mib}
 
     @property
     def efficiency(self) -> float:
-        return efficiency(self.params_m, self.latency_ms)
+        return mobile_efficiency(self.costs)
 
     def to_json(self) -> str:
         """A line of ``path.jsonl``."""
@@ -69,6 +81,7 @@ class Record:
                 score=self.score,
                 latency_ms=self.latency_ms,
                 params_m=self.params_m,
+                memory_mib=self.memory_mib,
                 mes=self.efficiency,
                 measured_ms=self.measured_ms,
                 state=self.state.to_dict(),
@@ -82,7 +95,8 @@ class Record:
         content = json.loads(line)
         state = State.from_dict(content['state'])
         names = ('action', 'score', 'latency_ms', 'params_m')
-        return cls(state, measured_ms=content.get('measured_ms'), **{name: content[name] for name in names})
+        measured = {name: content.get(name) for name in ('measured_ms', 'memory_mib')}
+        return cls(state, **{name: content[name] for name in names}, **measured)
 
 
 class Scoring(Protocol):
@@ -101,16 +115,18 @@ class Walker:
         table: of latencies.
         scoring: of states.
         steps: from a state, those that are considered.
-        worth: of a network with so many million parameters that takes so many ms; what a step gains is its growth.
+        worth: of a network, by its costs; what a step gains is its growth.
         note: told what is going on.
+        memory: MiB that a row needs; None where memory does not count.
     """
 
     space: Space
     table: LatencyTable
     scoring: Scoring
     steps: Callable[[State], Sequence[Step]]
-    worth: Callable[[float, float], float]
+    worth: Callable[[Mapping[str, float]], float]
     note: Callable[[str], None] = lambda _: None
+    memory: Callable[[Variant], float] | None = None
 
     def start(self) -> Record:
         """The largest state, scored."""
@@ -134,17 +150,12 @@ class Walker:
         return self._record(states[best], str(steps[best]), scores[best])
 
     def _gain(self, record: Record, step: Step) -> float:
-        row = step.state.row
-        after = self.worth(parameters_of(row) / 1e6, self.table.predict(row))
-        return after - self.worth(record.params_m, record.latency_ms)
+        return self.worth(self._record(step.state, str(step), 0.0).costs) - self.worth(record.costs)
 
     def _record(self, state: State, action: str, score: float) -> Record:
-        return Record(state, action, score, self.table.predict(state.row), parameters_of(state.row) / 1e6)
-
-
-def efficiency(params_m: float, latency_ms: float) -> float:
-    """Mobile Efficiency Score of a network."""
-    return mobile_efficiency(dict(params_m=params_m, latency_ms=latency_ms))
+        memory_mib = None if self.memory is None else self.memory(state.row)
+        latency_ms, params_m = self.table.predict(state.row), parameters_of(state.row) / 1e6
+        return Record(state, action, score, latency_ms, params_m, memory_mib=memory_mib)
 
 
 def check_target(least: State, table: LatencyTable, target: Target) -> None:
@@ -159,6 +170,12 @@ def check_target(least: State, table: LatencyTable, target: Target) -> None:
         raise UserError(
             f'--params-m {target.params_m:g} is below the smallest network that this search comes to, which has '
             f'{params:.2f} M.'
+        )
+    memory = 0.0 if target.memory_mib is None else memory_of(table.conditions)(least.row)
+    if target.memory_mib is not None and target.memory_mib < memory:
+        raise UserError(
+            f'--memory-mib {target.memory_mib:g} is below the smallest network that this search comes to, which needs '
+            f'{memory:.0f} MiB for a picture of this size.'
         )
 
 

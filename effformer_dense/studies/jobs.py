@@ -12,6 +12,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from ..allocator import keep_freed_memory
+from ..denormals import flush_denormals
 
 
 def wait_for(futures: Iterable[Future]) -> None:
@@ -40,7 +41,7 @@ class _InTurn(Executor):
 
 def _prepare_worker() -> None:
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    flush_denormals()
     keep_freed_memory()
     silence_init()
 

@@ -166,7 +166,7 @@ def test_each_step_of_the_walk_costs_the_least_score_per_millisecond() -> None:
     def steps(state: State) -> list:
         return slimming_steps(space, IMPORTANCE, state)
 
-    walk = Walker(space, table, MadeUp(), steps, lambda _, latency_ms: -latency_ms)
+    walk = Walker(space, table, MadeUp(), steps, lambda costs: -costs['latency_ms'])
     record = walk.start()
     for number in range(6):
         after = walk.step(record, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from functools import partial
 from pathlib import Path
@@ -9,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from effformer_dense.errors import UserError
+from effformer_dense.search.memory import memory_of
 from effformer_dense.search.networks import parameters_of
 from effformer_dense.search.objective import Candidate, choose, mobile_efficiency
 from effformer_dense.search.space import ACTIONS, PAPER_ACTIONS, Space, State
 from effformer_dense.search.walk import (
+    Record,
     Target,
     Walker,
     best_within,
     check_target,
-    efficiency,
     read_path,
     write_path,
 )
@@ -46,9 +48,10 @@ def score(state: State) -> float:
     return size + random.Random(str(state)).random() / 10
 
 
-def walker(actions=tuple(ACTIONS)) -> Walker:
+def walker(actions=tuple(ACTIONS), memory=None) -> Walker:
     space = small(V2)
-    return Walker(space, made_up_table(space), MadeUp(), partial(space.frontier, actions=actions), efficiency)
+    steps = partial(space.frontier, actions=actions)
+    return Walker(space, made_up_table(space), MadeUp(), steps, mobile_efficiency, memory=memory)
 
 
 def test_published_rows_have_their_scores_of_efficiency() -> None:
@@ -65,8 +68,9 @@ def test_the_step_is_the_one_that_costs_least_for_its_gain() -> None:
 
 
 @pytest.mark.slow
-def test_every_step_is_the_best_of_all_by_brute_force() -> None:
-    walk = walker()
+@pytest.mark.parametrize('memory', [None, lambda row: sum(row.widths) ** 2 / 100], ids=['', 'memory'])
+def test_every_step_is_the_best_of_all_by_brute_force(memory) -> None:
+    walk = walker(memory=memory)
     record = walk.start()
     for number in range(8):
         step = walk.step(record, number)
@@ -74,6 +78,8 @@ def test_every_step_is_the_best_of_all_by_brute_force() -> None:
         for other in walk.space.frontier(record.state):
             row = other.state.row
             metrics = dict(params_m=parameters_of(row) / 1e6, latency_ms=walk.table.predict(row))
+            if memory is not None:
+                metrics['memory_mib'] = memory(row)
             gain = mobile_efficiency(metrics) - record.efficiency
             if gain > 0:
                 options.append((max(record.score - score(other.state), 0) / gain, -gain, other.state))
@@ -121,6 +127,16 @@ def test_targets_below_the_smallest_network_are_refused() -> None:
         check_target(space.smallest, table, Target(0.9 * latency))
     with pytest.raises(UserError, match=f'which has {params:.2f} M'):
         check_target(space.smallest, table, Target(100.0, 0.5 * params))
+    memory = memory_of(table.conditions)(space.smallest.row)
+    check_target(space.smallest, table, Target(latency, params, memory))
+    with pytest.raises(UserError, match=f'--memory-mib .* which needs {memory:.0f} MiB for a picture'):
+        check_target(space.smallest, table, Target(latency, params, 0.9 * memory))
+
+
+def test_a_target_of_memory_is_reached_when_it_is() -> None:
+    record = walker(memory=lambda row: 30.0).start()
+    assert json.loads(record.to_json())['memory_mib'] == 30 and Record.from_json(record.to_json()) == record
+    assert Target(1e9, memory_mib=30.0).reached(record) and not Target(1e9, memory_mib=29.0).reached(record)
 
 
 def test_any_point_of_a_path_can_be_taken(tmp_path: Path) -> None:

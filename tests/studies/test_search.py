@@ -97,7 +97,7 @@ def test_every_part_and_on_after_an_interruption(tmp_path: Path, monkeypatch: py
     assert {path.name for path in folder.iterdir()} >= {'results.json', 'tables.md', 'scores.png', 'rivals.json'}
     names = [row['name'] for row in results['networks'] + results['walks']]
     assert names == ['found', 'shrunk', 'random 1', 'random 2', 'by table 64x64', 'by table 64x96']
-    assert len(results['states']) == 2 and results['states'][-1]['name'] == 'found'
+    assert [state['name'] for state in results['states']] == ['state 0', 'found', *names[-2:]]
     assert all(len(row['scores']) == 1 and 0 <= row['scores'][0] <= 1 for row in results['networks'])
     assert not list((folder / 'trainings').rglob('*.pth'))
     # Again: nothing is trained or measured but what was lost, with the same result.

@@ -47,6 +47,7 @@ def run(settings: Settings, folder: Path, jobs: int = 1, note: Note = print) -> 
         with workers(jobs) as executor:
             wait_for([executor.submit(run_training, training, folder) for training in trainings])
         states = {_state_name(searched, index): searched.records[index].score for index in _chosen(settings, searched)}
+        states |= {walk.name: walk.score for walk in walks}
         scores = Scores(scores_of(folder, trainings), states, settings.resamples)
         return write_report(folder, settings, searched.table, scores, rivals, walks)
 

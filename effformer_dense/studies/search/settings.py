@@ -32,8 +32,9 @@ seed; scores are mIoU on the held-out pictures.
 networks; whatever comes out is printed. A difference is *above 0* if its interval is.
 
 **Changed after a first run**: its walks by the two tables had the target of the search, 0.4 of the largest network, and
-came to the same network, by the same steps. They now go on to 0.15 (``table_share``). That walk of the search had ten
-states, so that the networks at the ends of the walks by tables count among the states, too.
+came to the same network, by the same steps. They now go on to 0.15 (``table_share``), where they were seen to part
+before anything was trained there. The walk of the search had ten states, so that the networks at the ends of the walks
+by tables count among the states, too.
 
 What this cannot show: pictures that need attention; large spaces; long trainings.
 """

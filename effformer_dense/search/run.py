@@ -144,10 +144,8 @@ def walk_to_target(job: Job, space: Space, table: LatencyTable, scorer: Scorer, 
         if following is None:
             return _end_of_road(job, records, note)
         records.append(following)
-        told = f'score {following.score:.4f}, {following.latency_ms:.1f} ms, {following.params_m:.2f} M'
-        told += '' if following.memory_mib is None else f', {following.memory_mib:.0f} MiB'
         left = countdown.left(_share_of_the_way(records[begun - 1], following, job.target))
-        note(f'{len(records) - 1}: {following.action}: {told}{left}')
+        note(f'{len(records) - 1}: {following.action}: score {following.score:.4f}, {following.told}{left}')
 
 
 def _share_of_the_way(start: Record, here: Record, target: Target) -> float:
@@ -179,7 +177,7 @@ def _end_of_road(job: Job, records: list[Record], note: Note) -> list[Record]:
     if not job.target.reached(last):
         raise UserError(
             'No step from here makes the network faster, or smaller, by the table: it ends at '
-            f'{last.latency_ms:.1f} ms and {last.params_m:.2f} M parameters. Choose a larger target, or a space with '
+            f'{last.told}. Choose a larger target, or a space with '
             f'smaller networks; {command("search")} extract {job.path} takes any network of this walk.'
         )
     note(f'No step from here makes the network faster by the table; it takes {last.measured_ms:.1f} ms.')
@@ -193,8 +191,7 @@ def finish(
     config = write_found(job.folder, name, job.config, scorer, found)
     draw_path(records, table, found, job.folder / 'path.png')
     draw_row(found.state.row, job.folder / f'{name}.png')
-    told = f'{found.latency_ms:.1f} ms, {found.params_m:.2f} M, score {found.score:.4f}'
-    note(f'Found: {config} ({told}), {name}.pth, {name}.png')
+    note(f'Found: {config} ({found.told}, score {found.score:.4f}), {name}.pth, {name}.png')
     untrained = scorer.supernet.untrained(found.state)
     if untrained:
         note(f'{untrained} of its norms were hardly trained; the weights of wider ones stand in. Train it further.')

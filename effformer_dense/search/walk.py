@@ -73,6 +73,12 @@ class Record:
     def efficiency(self) -> float:
         return mobile_efficiency(self.costs)
 
+    @property
+    def told(self) -> str:
+        """The costs, for people."""
+        memory = '' if self.memory_mib is None else f', {self.memory_mib:.0f} MiB'
+        return f'{self.latency_ms:.1f} ms, {self.params_m:.2f} M{memory}'
+
     def to_json(self) -> str:
         """A line of ``path.jsonl``."""
         return json.dumps(
@@ -150,12 +156,15 @@ class Walker:
         return self._record(states[best], str(steps[best]), scores[best])
 
     def _gain(self, record: Record, step: Step) -> float:
-        return self.worth(self._record(step.state, str(step), 0.0).costs) - self.worth(record.costs)
+        return self.worth(self._costs(step.state.row)) - self.worth(record.costs)
 
     def _record(self, state: State, action: str, score: float) -> Record:
-        memory_mib = None if self.memory is None else self.memory(state.row)
-        latency_ms, params_m = self.table.predict(state.row), parameters_of(state.row) / 1e6
-        return Record(state, action, score, latency_ms, params_m, memory_mib=memory_mib)
+        return Record(state, action, score, **self._costs(state.row))
+
+    def _costs(self, row: Variant) -> dict[str, float]:
+        """As :attr:`Record.costs`."""
+        costs = dict(params_m=parameters_of(row) / 1e6, latency_ms=self.table.predict(row))
+        return costs if self.memory is None else {**costs, 'memory_mib': self.memory(row)}
 
 
 def check_target(least: State, table: LatencyTable, target: Target) -> None:
@@ -171,8 +180,7 @@ def check_target(least: State, table: LatencyTable, target: Target) -> None:
             f'--params-m {target.params_m:g} is below the smallest network that this search comes to, which has '
             f'{params:.2f} M.'
         )
-    memory = 0.0 if target.memory_mib is None else memory_of(table.conditions)(least.row)
-    if target.memory_mib is not None and target.memory_mib < memory:
+    if target.memory_mib is not None and target.memory_mib < (memory := memory_of(table.conditions)(least.row)):
         raise UserError(
             f'--memory-mib {target.memory_mib:g} is below the smallest network that this search comes to, which needs '
             f'{memory:.0f} MiB for a picture of this size.'

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....errors import UserError
+from .texts import strict_text
 
 #: As annotation tools and public data sets call them: CVAT, Roboflow, Kaggle's CamVid, CamVid, labelme, fastai.
 CLASS_FILES = (
@@ -55,11 +56,7 @@ def read_class_table(path: Path) -> ClassTable:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UserError(f'{path} has more than {_MAX_BYTES:,} bytes: no table of classes.')
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f'{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.'
-        ) from error
+        text = strict_text(path)
     except OSError as error:
         raise UserError(f'{path} cannot be read ({error.strerror}): a file of class names and colours.') from error
     rows = [row for line in text.splitlines() if (row := _row(line.strip())) is not None]

@@ -11,6 +11,7 @@ from ....errors import UserError
 from ..findings import Action, Findings
 from ..tree import Tree
 from .places import PICTURES, SPLITS, WHOLE, split_named
+from .texts import lines_in, text_of
 
 _MAPS = ('.png', '.bmp', '.tif', '.tiff')
 #: How folders of pictures and of maps are called, in lower case.
@@ -106,9 +107,9 @@ def listed_splits(tree: Tree, maps: MapSet) -> MapSet:
         if folder.rpartition('/')[2] == 'Segmentation':
             for listing in tree.names(folder, ('.txt',)):
                 split = split_named(PurePosixPath(listing).stem)
-                lines = (tree.root / folder / listing).read_text(encoding='utf-8-sig', errors='replace').splitlines()
                 if split is not None:
-                    listed = [by_stem[line.strip()] for line in lines if line.strip() in by_stem]
+                    lines = lines_in(text_of(tree.root / folder / listing))
+                    listed = [by_stem[line] for line in lines if line in by_stem]
                     pairs[split] = list(dict.fromkeys([*pairs.get(split, ()), *listed]))
     return MapSet(pairs, maps.ending, maps.ade20k) if any(pairs.values()) else maps
 

@@ -18,6 +18,7 @@ from ....options import MAX_PIXELS
 from ..findings import Action, Findings
 from ..tree import Tree
 from .places import PictureNames, SourceTable, by_split, empty_table, split_named
+from .texts import lines_in, text_of
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 _MAX_XML_BYTES = 50_000_000
@@ -45,7 +46,8 @@ def find_voc(tree: Tree) -> VocSet | None:
             for listing in tree.names(folder, ('.txt',)):
                 split = split_named(PurePosixPath(listing).stem)
                 if split is not None:
-                    listed = [by_stem[stem] for stem in _stems(tree.root / folder / listing) if stem in by_stem]
+                    stems = lines_in(text_of(tree.root / folder / listing))
+                    listed = [by_stem[stem] for stem in stems if stem in by_stem]
                     splits[split] = list(dict.fromkeys([*splits.get(split, ()), *listed]))
     if not any(splits.values()):
         splits = by_split(files)
@@ -201,11 +203,6 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _stems(listing: Path) -> list[str]:
-    lines = listing.read_text(encoding='utf-8-sig', errors='replace').splitlines()
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _is_voc(path: Path) -> bool:

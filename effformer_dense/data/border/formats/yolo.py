@@ -14,7 +14,8 @@ from ....options import MAX_PIXELS
 from ..findings import Action, Findings
 from ..tree import Tree
 from .places import SourceTable, empty_table
-from .yolo_layout import YoloSet, label_of, text_of
+from .texts import text_of
+from .yolo_layout import YoloSet, label_of
 
 #: A box of fractions is only ever a little outside of its picture; one with a number above this is in pixels.
 _IN_PIXELS = 2

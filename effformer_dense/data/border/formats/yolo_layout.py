@@ -19,9 +19,10 @@ from ....errors import UserError
 from ..findings import Action, Findings
 from ..tree import Tree
 from .places import PICTURES, PictureNames, by_split, split_named
+from .texts import lines_in, strict_text, text_of
 
 _NAME_FILES = ('classes.txt', 'obj.names', '_darknet.labels', 'classes.names')
-_MAX_YAML_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 #: A class and four numbers; a class and at least three points.
 _LINE = re.compile(r'^\d+(\.0+)?(\s+\S+){4,}$')
 
@@ -78,18 +79,19 @@ def _of_darknet(tree: Tree, findings: Findings) -> YoloSet | None:
                     f'{tree.root / file}: names is {settings["names"]!r}, and there is no such file in {tree.root}.'
                 )
             splits = _splits(tree, settings, file, '', Findings(), findings)
-            return YoloSet(_class_lines(tree.root / listing), splits, file)
+            return YoloSet(lines_in(strict_text(tree.root / listing)), splits, file)
     return None
 
 
 def _of_labels(tree: Tree) -> YoloSet | None:
     """By label files where they belong to pictures."""
-    pictures = [name for name in tree.below('', PICTURES) if _has_labels(tree, name)]
-    if not pictures or not any(_looks_like_labels(tree.root / label_of(name)) for name in pictures[:50]):
+    pictures = tree.below('', PICTURES)
+    labelled = [name for name in pictures if tree.has_file(label_of(name))]
+    if not any(_looks_like_labels(tree.root / label_of(name)) for name in labelled[:50]):
         return None
     names = next((name for name in tree.below('', _NAME_FILES) if PurePosixPath(name).name in _NAME_FILES), None)
-    classes = None if names is None else _class_lines(tree.root / names)
-    listed = (one for one in tree.below('', PICTURES) if _has_labels(tree, one) or _has_labels_folder(one))
+    classes = None if names is None else lines_in(strict_text(tree.root / names))
+    listed = (one for one in pictures if tree.has_file(label_of(one)) or _has_labels_folder(one))
     return YoloSet(classes, by_split(listed), names or 'its text files')
 
 
@@ -104,53 +106,25 @@ def label_of(picture: str) -> str:
     return path.with_suffix('.txt').as_posix()
 
 
-def text_of(path: Path) -> str:
-    """Text of a file of labels or of a list, whose odd letters are no harm."""
-    return path.read_text(encoding='utf-8-sig', errors='replace')
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in text_of(path).splitlines() if line.strip()]
-
-
-def _class_lines(path: Path) -> list[str]:
-    return [line.strip() for line in _strict_text(path).splitlines() if line.strip()]
-
-
 def _base(tree: Tree, file: str) -> Path:
     """The folder that paths in a file are relative to."""
     return tree.root.absolute() / PurePosixPath(file).parent
 
 
-def _strict_text(path: Path) -> str:
-    """Text with names of classes, of which no letter may be lost."""
-    try:
-        return path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f'{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.'
-        ) from error
-
-
 def _looks_like_labels(path: Path) -> bool:
-    return path.is_file() and any(_LINE.match(line) for line in _lines(path)[:5])
-
-
-def _has_labels(tree: Tree, picture: str) -> bool:
-    return tree.has_file(label_of(picture))
+    return path.is_file() and any(_LINE.match(line) for line in lines_in(text_of(path))[:5])
 
 
 def _has_labels_folder(picture: str) -> bool:
     """Whether other pictures of its folder have labels where its own would be: a picture without objects."""
-    folder = label_of(picture).rpartition('/')[0]
-    return folder.rpartition('/')[2] == 'labels' or 'labels' in folder.split('/')
+    return 'labels' in PurePosixPath(label_of(picture)).parts[:-1]
 
 
 def _read_yaml(path: Path) -> Any:
-    if path.stat().st_size > _MAX_YAML_BYTES:
+    if path.stat().st_size > _MAX_BYTES:
         return None
     try:
-        return yaml.safe_load(_strict_text(path))
+        return yaml.safe_load(strict_text(path))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f'{path} is no YAML that can be read: {str(error)[:200]}') from error
 
@@ -176,9 +150,9 @@ def _names(names: Any, file: str) -> list[str]:
 
 def _settings(path: Path) -> dict[str, str]:
     """What stands in Darknet's file of a data set, if it is one."""
-    if path.stat().st_size > _MAX_YAML_BYTES:
+    if path.stat().st_size > _MAX_BYTES:
         return {}
-    pairs = (line.partition('=') for line in _lines(path) if not line.startswith('#'))
+    pairs = (line.partition('=') for line in lines_in(text_of(path)) if not line.startswith('#'))
     return {key.strip(): value.strip() for key, sign, value in pairs if sign and value.strip()}
 
 
@@ -267,7 +241,7 @@ def _listed(tree: Tree, listing: str, repairs: Findings, findings: Findings) -> 
     """Pictures that a text file lists, one a line; those that are not there as written, by the ends of their paths."""
     folder, pictures = PurePosixPath(listing).parent.as_posix(), PictureNames(tree)
     found: dict[str, None] = {}
-    for number, line in enumerate(_lines(tree.root / listing), start=1):
+    for number, line in enumerate(lines_in(text_of(tree.root / listing)), start=1):
         line, record = line.replace('\\', '/'), f'line {number}'
         name = pictures.exact(folder, line)
         if name is None:

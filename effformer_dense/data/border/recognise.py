@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from ...errors import UserError
 from .findings import Findings
 from .formats.labelme import LabelmeSet, find_labelme
-from .formats.map_folders import MapSet, find_maps, is_map_folder, listed_splits
+from .formats.map_folders import MapSet, find_maps, in_listed_splits, is_map_folder
 from .formats.places import WHOLE, split_named
 from .formats.via import ViaSet
 from .formats.voc import VocSet, find_voc
@@ -84,9 +84,9 @@ def _find(name: FormatName, tree: Tree, json_files: dict[str, list[str]], findin
     if name == 'yolo':
         return find_yolo(tree, findings)
     if name == 'voc':
-        return find_voc(tree)
+        return find_voc(tree, findings)
     maps = find_maps(tree, findings)
-    return None if maps is None else listed_splits(tree, maps)
+    return None if maps is None else in_listed_splits(tree, maps, findings)
 
 
 def _by_split(tree: Tree, names: list[str], what: str) -> dict[str, str]:

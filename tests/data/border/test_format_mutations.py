@@ -92,7 +92,7 @@ def test_voc(content: str, cut: int) -> None:
         findings = Findings()
         try:
             tree = list_tree(root)
-            found = find_voc(tree)
+            found = find_voc(tree, findings)
             if found is not None:
                 _check(tree, voc_tables(tree, found, None, findings), findings)
         except UserError:

@@ -32,7 +32,7 @@ def _write(root: Path, stem: str, content: str, filename: str | None = None, hea
 
 def _read(root: Path, classes: list[str] | None = None) -> tuple[dict[str, SourceTable], Findings]:
     tree, findings = list_tree(root), Findings()
-    found = find_voc(tree)
+    found = find_voc(tree, findings)
     assert found is not None
     return voc_tables(tree, found, classes, findings), findings
 

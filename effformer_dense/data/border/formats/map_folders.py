@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ....errors import UserError
 from ..findings import Action, Findings
 from ..tree import Tree
 from .places import PICTURES, SPLITS, WHOLE, split_named
-from .texts import lines_in, text_of
+from .split_lists import listed_splits
 
 _MAPS = ('.png', '.bmp', '.tif', '.tiff')
 #: How folders of pictures and of maps are called, in lower case.
@@ -97,21 +97,21 @@ def find_maps(tree: Tree, findings: Findings) -> MapSet | None:
     return MapSet(pairs, ending, ade20k)
 
 
-def listed_splits(tree: Tree, maps: MapSet) -> MapSet:
+def in_listed_splits(tree: Tree, maps: MapSet, findings: Findings) -> MapSet:
     """The splits that VOC's lists name, where the folders themselves name none."""
     if set(maps.pairs) != {WHOLE}:
         return maps
-    by_stem = {PurePosixPath(picture).stem: (picture, name) for picture, name in maps.pairs[WHOLE]}
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for folder in tree.files:
-        if folder.rpartition('/')[2] == 'Segmentation':
-            for listing in tree.names(folder, ('.txt',)):
-                split = split_named(PurePosixPath(listing).stem)
-                if split is not None:
-                    lines = lines_in(text_of(tree.root / folder / listing))
-                    listed = [by_stem[line] for line in lines if line in by_stem]
-                    pairs[split] = list(dict.fromkeys([*pairs.get(split, ()), *listed]))
-    return MapSet(pairs, maps.ending, maps.ade20k) if any(pairs.values()) else maps
+    maps_of = dict(maps.pairs[WHOLE])
+    keys = {_key_of_picture(picture): picture for picture in maps_of}
+    splits = listed_splits(tree, 'Segmentation', keys, _key_of_picture, findings)
+    pairs = {split: [(picture, maps_of[picture]) for picture in pictures] for split, pictures in splits.items()}
+    return replace(maps, pairs=pairs) if pairs else maps
+
+
+def _key_of_picture(name: str) -> tuple[str, ...]:
+    key = _key(name, ending='', of_map=False)
+    assert key is not None  # every name ends with nothing
+    return key
 
 
 def _candidates(tree: Tree) -> dict[str, list[str]]:

@@ -17,8 +17,8 @@ from ....errors import UserError
 from ....options import MAX_PIXELS
 from ..findings import Action, Findings
 from ..tree import Tree
-from .places import PictureNames, SourceTable, by_split, empty_table, split_named
-from .texts import lines_in, text_of
+from .places import PictureNames, SourceTable, by_split, empty_table
+from .split_lists import listed_splits
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 _MAX_XML_BYTES = 50_000_000
@@ -34,23 +34,12 @@ class VocSet:
     source: str
 
 
-def find_voc(tree: Tree) -> VocSet | None:
+def find_voc(tree: Tree, findings: Findings) -> VocSet | None:
     """Recognise Pascal VOC."""
     files = [name for name in tree.below('', ('.xml',)) if _is_voc(tree.root / name)]
     if not files:
         return None
-    by_stem = {PurePosixPath(name).stem: name for name in files}
-    splits: dict[str, list[str]] = {}
-    for folder in tree.files:
-        if folder.rpartition('/')[2] == 'Main':
-            for listing in tree.names(folder, ('.txt',)):
-                split = split_named(PurePosixPath(listing).stem)
-                if split is not None:
-                    stems = lines_in(text_of(tree.root / folder / listing))
-                    listed = [by_stem[stem] for stem in stems if stem in by_stem]
-                    splits[split] = list(dict.fromkeys([*splits.get(split, ()), *listed]))
-    if not any(splits.values()):
-        splits = by_split(files)
+    splits = listed_splits(tree, 'Main', {_key(name): name for name in files}, _key, findings) or by_split(files)
     return VocSet(splits, PurePosixPath(files[0]).parent.as_posix())
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from ..backbones.base import DenseBackbone
 from ..backbones.timm_features import TimmFeatures
 from ..errors import UserError
+from .fold_norms import fold_norms_outside
 from .fuse_timm import fuse_timm
 from .memory_order import use_channels_last
 from .onednn import use_onednn
@@ -22,10 +23,10 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
 
     In every backbone of this package in ``model``, batch norms and layer scales go into the convolutions before them;
     on a CPU, MLPs are computed in tiles, and convolutions with their activations are one operation of oneDNN.
-    Elsewhere (necks, heads) batch norms are folded by mmcv, and on a CPU wide 3 x 3 convolutions are computed by
-    Winograd's algorithm. Models of timm are fused by timm, and their batch norms folded (:mod:`.fuse_timm`).
-    The copy is in evaluation mode, can be compiled and exported, and is not for training: load weights and move to the
-    device first, then fuse.
+    Elsewhere (necks, heads) batch norms are folded where that is proven (:mod:`.fold_norms`), and on a CPU wide 3 x 3
+    convolutions are computed by Winograd's algorithm. Models of timm are fused by timm, and their batch norms folded
+    (:mod:`.fuse_timm`). The copy is in evaluation mode, can be compiled and exported, and is not for training: load
+    weights and move to the device first, then fuse.
 
     A block takes part by a method ``fused()``, which returns what stands for it in inference.
 
@@ -40,7 +41,7 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
     Raises:
         UserError: no backbone of this package in ``model``; another ``precision``, or one that its device lacks.
     """
-    fused = copy.deepcopy(model).eval().requires_grad_(False)
+    fused = copy.deepcopy(model).eval()
     backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone | TimmFeatures)]
     if not backbones:
         raise UserError(
@@ -57,28 +58,21 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
         _fuse_children(backbone)
         if next(backbone.parameters()).device.type == 'cpu':
             use_onednn(backbone)
-    if fused is not backbones[0]:
-        _fold_outside(fused)
+    fold_norms_outside(fused)
     if precision == 'bf16':
-        compute_in_bf16(fused)
+        compute_in_bf16(_unwrapped(fused))
     elif next(backbones[0].parameters()).device.type == 'cpu':
         use_winograd(fused)
-        use_channels_last(fused)
-    return fused
+        use_channels_last(_unwrapped(fused))
+    return fused.requires_grad_(False)  # what was made on the way, too
 
 
-def _fold_outside(module: nn.Module) -> None:
-    """Fold batch norms of necks and heads by mmcv, which looks for norms beside convolutions.
-
-    Not in backbones: timm has norms with an activation in them, which mmcv would take out with the norm.
-    """
-    from mmcv.cnn import fuse_conv_bn  # whoever has a detector or segmentor has mmcv
-
-    for child in module.children():
-        if not any(isinstance(part, DenseBackbone | TimmFeatures) for part in child.modules()):
-            fuse_conv_bn(child)
-        elif not isinstance(child, DenseBackbone | TimmFeatures):
-            _fold_outside(child)
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network in wrappers that hold nothing else, as ``DistributedDataParallel`` and averages of weights do."""
+    children = list(module.children())
+    if len(children) == 1 and not isinstance(module, DenseBackbone | TimmFeatures | nn.Sequential):
+        return _unwrapped(children[0])
+    return module
 
 
 def _fuse_children(module: nn.Module) -> None:

@@ -84,12 +84,18 @@ def compute_in_bf16(model: nn.Module) -> None:
     What goes into and comes out of each of these is in single precision as before.
 
     Raises:
-        UserError: weights of another precision.
+        UserError: weights of another precision; or no part is known.
     """
     other = next((p.dtype for p in model.parameters() if p.is_floating_point() and p.dtype != torch.float32), None)
     if other is not None:
         raise UserError(f"precision 'bf16' starts from weights in float32; {type(model).__name__} has some in {other}.")
-    for part in [model] if isinstance(model, DenseBackbone) else list(_networks(model)):
+    parts = [model] if isinstance(model, DenseBackbone) else list(_networks(model))
+    if not parts:
+        raise UserError(
+            f"precision 'bf16': {type(model).__name__} has no backbone, neck or head among {_children(model)}. Fuse "
+            'the detector or segmentor itself.'
+        )
+    for part in parts:
         for module in part.modules():
             if type(module) in _OWN_LAYERS or type(module).__name__ in _LAYERS:
                 module.to(torch.bfloat16)
@@ -111,6 +117,10 @@ def _networks(model: nn.Module) -> Iterator[nn.Module]:
             yield child
         elif is_head:  # mmdet's RoI heads hold heads; those of a cascade, lists of them
             yield from _networks(child)
+
+
+def _children(model: nn.Module) -> str:
+    return ', '.join(name for name, _ in model.named_children()) or 'no children'
 
 
 def _is_list(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Session:
         metadata: what it says about itself.
         inputs: names.
         outputs: names.
-        run: inputs by name to outputs by name.
+        run: inputs by name to outputs by name; several threads may call it at once.
     """
 
     metadata: Metadata
@@ -102,8 +103,13 @@ def _open_openvino(path: Path, threads: int | None) -> Session:
     inputs = tuple(name for port in compiled.inputs for name in port.get_names())
     outputs = {name: index for index, port in enumerate(compiled.outputs) for name in port.get_names()}
 
+    own = threading.local()
+
     def run(arrays: Arrays) -> Arrays:
-        found = compiled(dict(arrays))
+        # ``compiled`` itself has one request for all threads, whose outputs are those of the last picture.
+        if not hasattr(own, 'request'):
+            own.request = compiled.create_infer_request()
+        found = own.request.infer(dict(arrays))
         return {name: np.array(found[index]) for name, index in outputs.items()}
 
     return Session(metadata, inputs, tuple(outputs), run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_detections(tmp_path: Path, picture: np.ndarray, convert) -> None:
     entry = found.to_coco(7)[0]
     assert entry['image_id'] == 7 and entry['category_id'] == 2 and entry['bbox'] == [8, 4, 32, 32]
     assert entry['score'] == pytest.approx(0.9) and entry['area'] == found.masks[0].sum() > 100
+
+
+def test_several_threads_get_the_results_of_their_own_pictures(tmp_path: Path, convert) -> None:
+    model = load(convert(backbone(tmp_path / 'm.onnx')), threads=1)
+    pictures = [np.full((256, 256, 3), 40 * number, np.uint8) for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(model, pictures * 16))
+    assert all((one.stages[0] == picture[0, 0, 0]).all() for one, picture in zip(found, pictures * 16, strict=True))
 
 
 def test_boxes_go_back_to_the_picture(tmp_path: Path, picture: np.ndarray) -> None:

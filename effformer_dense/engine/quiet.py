@@ -61,6 +61,9 @@ class QuietRunner(Runner):
         logger.info(f'Environment, config and order of hooks are in {logger.log_file}')
         return logger
 
+    def dump_config(self) -> None:
+        """Leave the config in the work dir to trainings: a test may have changed it; ``vis_data`` has the test's."""
+
     def prepare_handler(self, handler: logging.Handler) -> None:
         """Change a handler of the logger before anything is logged."""
         if not isinstance(handler, logging.FileHandler):

@@ -34,7 +34,8 @@ from .open import open_config
 from .pictures_hook import PICTURES_HOOK
 from .quiet import QuietRunner
 from .training.chosen import set_chosen, shards
-from .training.restart import saved_before_restart
+from .training.earlier import check_not_wanted, set_aside
+from .training.restart import is_restart, saved_before_restart
 from .training.resume_from import checkpoint_to_resume
 from .training.runner import TrainingRunner
 from .training.session import Session, rank_and_size
@@ -61,7 +62,8 @@ def train(options: ConfigOptions, resume: str | None = None, training: TrainOpti
 
     Args:
         options: config and overrides.
-        resume: None to start anew, ``'auto'`` for the last checkpoint in the work dir, or a checkpoint. A job that its
+        resume: None to start anew, where checkpoints of an earlier training in the work dir are moved to a folder of
+            their own; ``'auto'`` for the last checkpoint in the work dir, or a checkpoint. A job that its
             launcher has started again goes on with what it saved itself.
         training: seed, and what happens to bad numbers and bad files.
 
@@ -89,15 +91,30 @@ def train(options: ConfigOptions, resume: str | None = None, training: TrainOpti
     checkpoint = None
     if resume is not None:
         checkpoint = _go_on(cfg, resume, rank_and_size(options.launcher)[1], training)
-    elif cfg.get('load_from') and '://' not in cfg.load_from:
-        check_start(find_checkpoint(Path(cfg.load_from)))
+    else:
+        _check_beginning(cfg)
     session = Session(asked, resume, Path(cfg.work_dir), training)
     with session.open():
-        runner = _start(TrainingRunner, cfg, fit_data(cfg, ('train', 'val'), options))
+        findings = fit_data(cfg, ('train', 'val'), options)
+        if resume is None and session.is_first_process and not is_restart(Path(cfg.work_dir)):
+            findings += [f'Checkpoints of an earlier training are in {folder} now.' for folder in set_aside(cfg)]
+        runner = _start(TrainingRunner, cfg, findings)
         runner.going_on, runner.options = session.going_on, training
         runner.record(checkpoint)
         runner.train()
     return session.work_dir
+
+
+def _check_beginning(cfg: Config) -> None:
+    """Check what a training begins with that does not go on with another.
+
+    Raises:
+        UserError, MissingFileError: ``load_from`` is no whole checkpoint; or it is one that this training moves away.
+    """
+    if cfg.get('load_from') and '://' not in cfg.load_from:
+        cfg.load_from = str(find_checkpoint(Path(cfg.load_from)))
+        check_start(Path(cfg.load_from))
+    check_not_wanted(cfg)
 
 
 def _go_on(cfg: Config, resume: str, processes: int, training: TrainOptions) -> Path:

@@ -73,6 +73,30 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     assert resumed['meta']['dataset_meta']['classes'] == CLASSES
 
 
+def test_another_training_and_a_test_leave_what_is_there(trained: tuple[ConfigOptions, Path]) -> None:
+    options, work_dir = trained
+    checkpoint, config = find_checkpoint(work_dir).read_bytes(), (work_dir / 'tiny.py').read_text()
+    evaluate(replace(options, cfg_options=('model.test_cfg.rcnn.score_thr=0.2',)), EvaluationOptions(work_dir))
+    assert (work_dir / 'tiny.py').read_text() == config
+    train(replace(options, cfg_options=('train_cfg.max_epochs=1', 'randomness.seed=7')))
+    assert find_checkpoint(work_dir).read_bytes() != checkpoint
+    (aside,) = work_dir.glob('earlier_*')
+    assert find_checkpoint(aside).read_bytes() == checkpoint and (aside / 'tiny.py').read_text() == config
+    assert f'Checkpoints of an earlier training are in {aside} now' in _last_log(work_dir)
+
+
+def _last_log(work_dir: Path) -> str:
+    return max(work_dir.glob('*/*.log')).read_text()
+
+
+def test_load_from_may_name_a_work_dir(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    options, work_dir = trained
+    given = (f'load_from={work_dir}', 'optim_wrapper.optimizer.lr=1e-30')
+    train(replace(options, work_dir=tmp_path / 'other', cfg_options=given))
+    first, second = (read_checkpoint(find_checkpoint(one))['state_dict'] for one in (work_dir, tmp_path / 'other'))
+    assert all(torch.equal(first[name], value) for name, value in second.items() if name.endswith('conv.weight'))
+
+
 def test_resuming_runs_no_text_of_the_checkpoint(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
     """Runner.resume executes `meta.config`, which mmcv 1 left there; MMEngine leaves the others."""
     options, work_dir = trained

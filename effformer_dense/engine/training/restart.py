@@ -31,6 +31,11 @@ def saved_before_restart(work_dir: Path) -> Path | None:
     return checkpoint if is_own else None
 
 
+def is_restart(work_dir: Path) -> bool:
+    """Whether a launcher has started this job before."""
+    return _began(work_dir) is not None
+
+
 def _began(work_dir: Path) -> float | None:
     """When the first start of this job was, in seconds since 1970; None if this is it, or it is not known."""
     elastic, slurm = (int(os.environ.get(name) or 0) for name in _COUNTS)

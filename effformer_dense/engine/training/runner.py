@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.dist import get_rank
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.registry import HOOKS
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -61,6 +61,10 @@ class TrainingRunner(QuietRunner):
         super().__init__(*args, **kwargs)
         self._unreadable = UnreadableFiles()
         self._continuation = ContinuationHook()
+
+    def dump_config(self) -> None:
+        """Write the config to the work dir, in full."""
+        Runner.dump_config(self)
 
     def train(self) -> nn.Module:
         """Train; signals end it in good order, see :mod:`.interruption`.

@@ -41,6 +41,10 @@ class Session:
     work_dir: Path
     training: TrainOptions = field(default_factory=TrainOptions)
 
+    @property
+    def is_first_process(self) -> bool:
+        return rank_and_size(self.options.launcher)[0] == 0
+
     def going_on(self) -> str:
         """The command that goes on with what is in the work dir, or that starts again where there is nothing."""
         launched = command('train')
@@ -68,7 +72,7 @@ class Session:
         """
         with ExitStack() as stack:
             stack.enter_context(disk_errors_told(self.work_dir, self.what_stands))
-            if rank_and_size(self.options.launcher)[0] == 0:
+            if self.is_first_process:
                 stack.enter_context(work_dir_in_use(self.work_dir))
                 for path in remove_partial(self.work_dir):
                     print_log(f'{path} was left half written by a training that has ended; it is removed.', 'current')

@@ -15,6 +15,8 @@ from PIL import Image
 
 from .errors import UserError
 
+#: What an error is that has to do with the disk and not with the program.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 #: Bytes of a file's name that file systems allow.
 _LONGEST_NAME = 255
 #: Name of a file that is being written: the process that writes it, and the suffix that it will have.

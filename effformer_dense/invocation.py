@@ -19,12 +19,13 @@ def command(name: str) -> str:
         name: such as 'train' or 'eval-ade20k'.
 
     Returns:
-        ``python tools/train.py`` for one that a file in ``tools/`` started, ``python -m effformer_dense train``, or
-        ``effdense train``.
+        ``python tools/train.py`` for one that a file in ``tools/`` started, with the path to it as it was typed;
+        ``python -m effformer_dense train``, or ``effdense train``.
     """
     started = Path(sys.argv[0])
     if started.parent.name == 'tools':
-        return f'python tools/{_TOOLS.get(name, name).replace("-", "_")}.py'
+        file = f'{_TOOLS.get(name, name)}.py'.replace('-', '_')
+        return f'python {spelled(started.with_name(file))}'
     return f'python -m effformer_dense {name}' if started.name == '__main__.py' else f'effdense {name}'
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import shlex
+import signal
 import subprocess
 import sys
 import zipfile
@@ -45,6 +48,11 @@ def _plain(options: ConfigOptions) -> ConfigOptions:
         ('--local-rank=1 c.py --work-dir=w', ConfigOptions(Path('c.py'), work_dir=Path('w')), None),
         ('c.py --cfg-options a=1 b=2 --cfg-options=c=-3', ConfigOptions(Path('c.py'), ('a=1', 'b=2', 'c=-3')), None),
         (
+            'c.py --cfg_options a_b=1 --amp --cfg-options c=d',
+            ConfigOptions(Path('c.py'), ('a_b=1', 'c=d'), amp=True),
+            None,
+        ),
+        (
             '--cfg-options a=1 --auto-scale-lr',
             ConfigOptions(Path('maskrcnn_v2_s0_shapes'), ('a=1',), auto_scale_lr=True),
             None,
@@ -58,6 +66,46 @@ def test_train(
     cli.main('train', line.split())
     ((options, given_resume, training),) = calls
     assert (_plain(options), given_resume, training) == (expected, resume, TrainOptions())
+
+
+def test_what_training_prints_for_copying_can_be_typed(calls: list[tuple], capsys: pytest.CaptureFixture) -> None:
+    line = ['my config.py', '--amp', '--data-root', 'my data', '--work-dir', 'w', '--cfg-options', 'a=[1, 2]', 'b=3']
+    cli.main('train', line)
+    program, command_, *printed = shlex.split(capsys.readouterr().out.partition('Evaluate and draw:')[2])
+    assert (program, command_) == ('effdense', 'test')
+    cli.main('test', printed)
+    (options, evaluation) = calls[-1]
+    expected = ConfigOptions(Path('my config.py'), ('a=[1, 2]', 'b=3'), data_root=Path('my data'))
+    assert _plain(options) == expected
+    assert evaluation == EvaluationOptions(Path('work'), Path('work/pictures'))
+
+
+@pytest.mark.parametrize(
+    ('command_', 'reads'),
+    [('train --help', False), ('train --help', True), ('--help', False), ('train --no-such-option', False)],
+)
+def test_whoever_reads_may_stop(command_: str, reads: bool) -> None:
+    """As in ``effdense train --help | head -3``."""
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'effformer_dense', *command_.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    if reads:
+        process.stdout.read(1)
+    process.stdout.close()
+    told = process.stderr.read().decode()
+    assert process.wait() in (0, 2, 128 + signal.SIGPIPE) and 'Traceback' not in told and 'Exception' not in told
+
+
+def test_a_full_disk_is_no_fault_of_the_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device', '/full/predictions.json')
+
+    monkeypatch.setattr(infer_module, 'infer', fill)
+    with pytest.raises(SystemExit) as stop:
+        cli.main('infer', ['c.py', 'k.pth', 'pictures'])
+    assert stop.value.code == 2
+    assert '/full/predictions.json could not be written: No space left on device' in capsys.readouterr().err
 
 
 def test_options_of_training_alone(calls: list[tuple]) -> None:
@@ -99,6 +147,8 @@ def test_test_and_infer(calls: list[tuple]) -> None:
         ('prepare-data cocoa', 'cocoa'),
         ('eval-ade20k a b --first-class 1 0 1', '--first-class takes one number, or two; got 3'),
         ('convert a b --to keras', 'keras'),
+        ('train c.py --seed 1 --seed=2', '--seed is given 2 times'),
+        ('train c.py --cfg_options --amp', '--cfg-options takes one value or more'),
         ('train c.py --cfg-options', '--cfg-options takes one value or more, separated by spaces; got none'),
         ('train --cfg-options --amp', '--cfg-options takes one value or more'),
         ('train --cfg-options=', 'The value after --cfg-options is empty'),
@@ -178,6 +228,7 @@ def test_faults_of_the_program_keep_their_traceback(calls: list[tuple], monkeypa
     [
         ('/usr/bin/effdense', 'effdense convert'),
         ('tools/test.py', 'python tools/convert_checkpoint.py'),
+        ('../my code/tools/test.py', "python '../my code/tools/convert_checkpoint.py'"),
         ('/x/effformer_dense/__main__.py', 'python -m effformer_dense convert'),
     ],
 )

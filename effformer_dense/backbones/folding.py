@@ -8,6 +8,46 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .tracing import is_recording
+
+
+def folds_in_training(conv: nn.Conv2d, norm: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether :func:`tuned` can stand for the two: the norm keeps its statistics, and gradients are wanted.
+
+    Not where somebody watches one of the two by hooks; and a compiler finds this by itself.
+    """
+    return (
+        torch.is_grad_enabled()
+        and not norm.training
+        and can_fold(norm)
+        and not is_recording()
+        and not any(one._forward_hooks or one._forward_pre_hooks for one in (conv, norm))
+    )
+
+
+def tuned(conv: nn.Conv2d, norm: _BatchNorm, x: Tensor, scale: Tensor | None = None) -> Tensor:
+    """``scale * norm(conv(x))`` of a norm in evaluation mode, by one convolution whose weights have the norm in them.
+
+    Gradients go through these weights to those of both: a pass over every map less, in both directions, and a map less
+    to keep (arXiv 2305.11624, "Tune mode").
+
+    Args:
+        conv: with a bias.
+        norm: batch norm that keeps statistics.
+        x: (B, C, H, W).
+        scale: factor per channel of the result, (C',).
+    """
+    assert norm.running_var is not None and norm.running_mean is not None and conv.bias is not None
+    exact = torch.promote_types(norm.running_var.dtype, torch.float32)
+    factor = (norm.running_var.to(exact) + norm.eps).rsqrt()
+    shift = -norm.running_mean * factor
+    if norm.affine:
+        factor, shift = factor * norm.weight, shift * norm.weight + norm.bias
+    if scale is not None:
+        factor, shift = factor * scale, shift * scale
+    weight, bias = conv.weight * factor[:, None, None, None], conv.bias * factor + shift
+    return conv._conv_forward(x, weight.to(conv.weight.dtype), bias.to(conv.bias.dtype))
+
 
 class FoldedConv(nn.Conv2d):
     """A convolution with its norm folded in, and its activation: (B, C, H, W) to (B, C', H', W'). For inference."""

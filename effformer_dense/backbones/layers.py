@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import UserError
-from .folding import FoldedConv, FoldedLinear, can_fold, fold_norm
+from .folding import FoldedConv, FoldedLinear, can_fold, fold_norm, folds_in_training, tuned
 from .norm_gelu import activate, batch_norm_gelu, is_lean, may_overwrite
 from .tracing import is_recording
 
@@ -68,6 +68,8 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """``scale``: factor per channel of the result, shape (C',)."""
+        if folds_in_training(self.conv, self.norm):
+            return tuned(self.conv, self.norm, x, scale)
         x = self.conv(x)
         if scale is None:
             return self.norm(x)
@@ -96,6 +98,8 @@ class ConvNormAct(ConvNorm):
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # nothing scales what is activated
+        if folds_in_training(self.conv, self.norm):
+            return self.activation(tuned(self.conv, self.norm, x))
         x = self.conv(x)
         if is_lean(self.norm, self.activation, x):
             return batch_norm_gelu(self.norm, x)

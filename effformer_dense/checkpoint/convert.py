@@ -22,6 +22,8 @@ from .layouts.timm import fresh_norm
 from .read import read_file
 from .report import load_report
 from .unwrap import Found, check_tensors, describe_rest, find_backbone, take, weights_in
+from .whole_model import find_checkpoint
+from .write import write_torch
 
 _BACKBONES = {cls.__name__: cls for cls in (EfficientFormerV1, EfficientFormerV2, EdgeViT)}
 SUFFIXES = ('.pth', '.safetensors')
@@ -65,7 +67,7 @@ def convert_file(
     """Convert a file.
 
     Args:
-        source: file of any known layout, torch's format or safetensors.
+        source: file of any known layout, torch's format or safetensors; or the work dir of a training: its last one.
         destination: ``.pth`` or ``.safetensors``; replaced if it is there.
         target: one of :data:`.layouts.TARGETS`.
         prefix: where the backbone is, for a file that holds several; None to look for it.
@@ -80,6 +82,7 @@ def convert_file(
     if destination.suffix not in SUFFIXES:
         raise choice_error('Ending of the converted file', destination.suffix, SUFFIXES)
     check_output_file(destination)
+    source = find_checkpoint(source) if source.is_dir() else source
     if destination.exists() and destination.samefile(source):
         raise UserError(f'{destination} is the file to convert: write to another one.')
     content = read_file(source, trust=trust)
@@ -180,4 +183,4 @@ def _save(conversion: Conversion, path: Path, suffix: str) -> None:
 
         save_file(weights, path, metadata={'format': 'pt'})
     else:
-        torch.save({'model': weights} if conversion.target is Layout.OFFICIAL else weights, path)
+        write_torch({'model': weights} if conversion.target is Layout.OFFICIAL else weights, path)

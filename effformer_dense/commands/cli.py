@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 import tyro
 
 from ..errors import UserError, message_of
+from ..files import OF_THE_DISK
 from ..invocation import command
 from ..threads import share_cores
 from ..version import __version__
+from ._arguments import prepared
 
 #: Commands, and for the overview what they do. Each is a function of its name in a module of its name; a module whose
 #: command takes different arguments for different things has a function `variant` that chooses among its functions.
@@ -31,11 +35,6 @@ COMMANDS = {
     'search': 'a network for your picture size and your machine',
     'compare': "backbones beside each other, timm's as well, in one run",
 }
-
-#: Options that take one value or more; tyro takes none as well.
-_MANY = ('--cfg-options', '--sizes', '--modes', '--first-class')
-#: Options whose empty value means something.
-_MAY_BE_EMPTY = ('--prefix',)
 
 _FRAMEWORKS = (
     "pip install 'effformer_dense[onedl]', and see "
@@ -60,10 +59,9 @@ def effdense() -> None:
     name, *arguments = sys.argv[1:] or ['--help']
     if name in COMMANDS:
         main(name, arguments)
-    elif name in ('-h', '--help'):
-        print(_overview())
-    elif name == '--version':
-        print(__version__)
+    elif name in ('-h', '--help', '--version'):
+        with _errors_told():
+            print(__version__ if name == '--version' else _overview())
     else:
         print(_overview(), file=sys.stderr)
         sys.exit(f'\nError: there is no command {name!r}.' if name else 2)
@@ -77,24 +75,45 @@ def main(name: str, arguments: Sequence[str] | None = None) -> None:
         arguments: what follows it; None for the arguments of the process.
     """
     share_cores()
-    try:
+    with _errors_told():
         parse_and_call(name, sys.argv[1:] if arguments is None else arguments)
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """End the process with a message where the program is not at fault."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends, it may fail
     except UserError as error:
         if os.environ.get('LOCAL_RANK', '0') == '0':
-            print(f'\nError: {message_of(error)}', file=sys.stderr)
+            _end(message_of(error))
         sys.exit(2)
+    except BrokenPipeError:  # whoever read what is printed has ended, as ``| head`` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            raise
+        _end(f'{error.filename or "A file"} could not be written: {error.strerror}. Make room, or write elsewhere.')
     except ModuleNotFoundError as error:
         if error.name not in _INSTALLING:
             raise
-        print(f'\nError: {sys.executable} has no {error.name}: {_INSTALLING[error.name]}', file=sys.stderr)
-        sys.exit(2)
+        _end(f'{sys.executable} has no {error.name}: {_INSTALLING[error.name]}')
     except KeyboardInterrupt:
         sys.exit(130)
 
 
+def _end(message: str) -> NoReturn:
+    print(f'\nError: {message}', file=sys.stderr)
+    sys.exit(2)
+
+
 def parse_and_call(name: str, arguments: Sequence[str]) -> None:
     """Run a command; its errors come out as they are."""
-    _check_values(arguments)
+    arguments = prepared(arguments)
     identifier = name.replace('-', '_')
     module = importlib.import_module(f'{__package__}.{identifier}')
     function: Callable[..., None] = getattr(module, 'variant', lambda _: getattr(module, identifier))(arguments)
@@ -103,48 +122,9 @@ def parse_and_call(name: str, arguments: Sequence[str]) -> None:
         function,
         prog=command(name),
         description=description,
-        args=join_repeated(arguments, '--cfg-options'),
+        args=arguments,
         config=_STYLE,
     )
-
-
-def _check_values(arguments: Sequence[str]) -> None:
-    """Refuse empty arguments, of which a path would be the current folder, and options of many values that have none.
-
-    Raises:
-        UserError: there is one.
-    """
-    for before, argument in pairwise(('', *arguments)):
-        option, equals, value = argument.partition('=')
-        named, empty = (option, not value) if equals and argument.startswith('--') else (before, not argument)
-        if empty and named not in _MAY_BE_EMPTY:
-            where = f' after {named}' if named else ''
-            raise UserError(
-                f'The value{where} is empty: give one, or leave it out. '
-                'A variable of the shell that is not set looks like that.'
-            )
-    for argument, following in pairwise((*arguments, '--')):
-        if argument in _MANY and following.startswith('--'):
-            raise UserError(f'{argument} takes one value or more, separated by spaces; got none.')
-
-
-def join_repeated(arguments: Sequence[str], option: str) -> list[str]:
-    """Make one of an option of many values that is given several times, so that they add up.
-
-    >>> join_repeated(['--cfg-options', 'a=1', '--amp', '--cfg-options', 'b=2'], '--cfg-options')
-    ['--amp', '--cfg-options', 'a=1', 'b=2']
-    """
-    others: list[str] = []
-    values: list[str] = []
-    target = others
-    for argument in arguments:
-        if argument == option or argument.startswith(f'{option}='):
-            target = values
-            values += [argument.partition('=')[2]] if '=' in argument else []
-        else:
-            target = others if argument.startswith('-') else target
-            target.append(argument)
-    return [*others, option, *values] if values else others
 
 
 def _overview() -> str:

@@ -24,7 +24,7 @@ def convert(
     The file is read without running what may be in it; a pickle that wants to run something is refused, unless --trust.
 
     Args:
-        source: .pth, .pt, .bin or .safetensors, of any layout
+        source: .pth, .pt, .bin or .safetensors, of any layout; or the work dir of a training
         destination: .pth or .safetensors
         to: layout of what is written; official is that of the published ImageNet checkpoints
         prefix: where the backbone is in the source, if it holds several, e.g. student.backbone.

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import UserError, choice_error
+from ..files import check_output_file
+from ..invocation import command, spelled
 from ..options import ConfigOptions, SearchOptions, TableOptions
 from ._sizes import to_pixels
 
@@ -86,6 +88,7 @@ def table(
     name = {'v1': V1, 'v2': V2}[family]
     m = measuring
     conditions = Conditions(name, *to_pixels(size), device=m.device, threads=m.threads, precision=m.precision)
+    check_output_file(out)
     if out.exists():
         found = LatencyTable.load(out)
         found.conditions.check_equal(conditions, out)
@@ -146,7 +149,7 @@ def _search(method: str, config: ConfigOptions, size: str, search: SearchOptions
 
     prepare_cpu()
     found = run(Job(METHODS[method], config, to_pixels(size), search, measuring), _note)
-    print(f'Train it further: effdense train {found}')
+    print(f'Train it further: {command("train")} {spelled(found)}')
 
 
 def extract(

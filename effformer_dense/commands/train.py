@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from ..errors import UserError
-from ..invocation import command
+from ..invocation import command, flags, spelled
 from ..options import ConfigOptions, TrainOptions
 
 _DEMO = Path('maskrcnn_v2_s0_shapes')
@@ -60,7 +60,14 @@ def train(config: _Options, training: TrainOptions, resume: _Resume = None, loca
     if not is_first(config.launcher):
         return
     print(f'Checkpoints and logs: {work_dir}')
-    print(f'Evaluate and draw:    {command("test")} {config.config} {work_dir} --show-dir {work_dir}/pictures')
+    print(f'Evaluate and draw:    {_test_of(config, work_dir)}')
+
+
+def _test_of(config: ConfigOptions, work_dir: Path) -> str:
+    """The command that tests what was trained: with what changed the config, without what is for training alone."""
+    tested = replace(config, work_dir=None, from_scratch=False, amp=False, auto_scale_lr=False, launcher='none')
+    words = [command('test'), spelled(config.config), spelled(work_dir), *flags(tested, 'config')]
+    return ' '.join([*words, '--show-dir', spelled(work_dir / 'pictures')])
 
 
 def _one_or_auto(values: list[str]) -> str:

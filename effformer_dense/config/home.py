@@ -43,6 +43,8 @@ def config_names() -> list[str]:
 
 
 def data_place(relative: str | Path) -> Path:
-    """Where data are: below the current directory if they are there or there is no checkout, else below that."""
+    """Where data are: below the checkout if they are there and not below the current directory; else below that."""
     here = Path(relative).absolute()
-    return here if here.exists() or CHECKOUT is None else CHECKOUT / relative
+    return (
+        CHECKOUT / relative if CHECKOUT is not None and not here.exists() and (CHECKOUT / relative).exists() else here
+    )

@@ -157,7 +157,13 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         if '=' not in override:
             raise UserError(f'--cfg-options takes KEY=VALUE; got {override!r}.')
-    return parser.parse_args(['--cfg-options', *overrides]).cfg_options if overrides else {}
+    try:
+        return parser.parse_args(['--cfg-options', *overrides]).cfg_options if overrides else {}
+    except (AssertionError, ValueError, SyntaxError) as error:  # MMEngine's words for brackets that do not match
+        raise UserError(
+            f'--cfg-options {" ".join(overrides)}: {error}. Write a list without spaces, and in quotes: '
+            "'model.neck.in_channels=[36,72]'."
+        ) from error
 
 
 def _open_clipping(cfg: Config, key: str) -> None:

@@ -25,6 +25,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     'cosine': lambda student, teacher: 1 - F.cosine_similarity(student, teacher, dim=1).mean(),
     'smooth_l1': F.smooth_l1_loss,
 }
+#: RGB, 0 to 1; all published weights of our backbones were trained with it.
+_IMAGENET = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 
 
 @MODELS.register_module()
@@ -38,18 +40,27 @@ class FeatureDistiller(FrozenTeacher):
     Args:
         backbone: config of the student, of this package.
         teacher: config of the teacher, likewise, and where its weights are from (``pretrained`` or ``init_cfg``).
-        data_preprocessor: MMEngine's ``ImgDataPreprocessor``, to RGB. A teacher of timm gets what its own mean and
-            standard deviation ask for.
+        data_preprocessor: MMEngine's ``ImgDataPreprocessor`` of the student, to RGB.
         loss: one of :data:`LOSSES`, the mean over the maps that are learned.
+        teacher_preprocessor: ``mean`` and ``std``, RGB, 0 to 255, that the teacher was trained with; None for those
+            that a model of timm tells, and those of ImageNet for others.
 
     Raises:
-        UserError: another loss, a student or teacher of another kind, or no stride that both have maps of.
+        UserError: another loss, a range of the teacher that is none, a student or teacher of another kind, or no stride
+            that both have maps of.
     """
 
     factor: Tensor
     shift: Tensor
 
-    def __init__(self, backbone: dict, teacher: dict, data_preprocessor: dict, loss: str = 'cosine') -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        teacher: dict,
+        data_preprocessor: dict,
+        loss: str = 'cosine',
+        teacher_preprocessor: dict | None = None,
+    ) -> None:
         super().__init__(data_preprocessor)
         if loss not in LOSSES:
             raise choice_error('distill.loss', loss, LOSSES)
@@ -60,7 +71,7 @@ class FeatureDistiller(FrozenTeacher):
         widths = [(self.backbone.out_channels[own], self.teacher.out_channels[other]) for own, other in self.pairs]
         self.projectors = nn.ModuleList(nn.Conv2d(own, other, kernel_size=1) for own, other in widths)
         self.norms = nn.ModuleList(nn.BatchNorm2d(other, affine=False) for _, other in widths)
-        factor, shift = _to_teachers_range(self.data_preprocessor, self.teacher)
+        factor, shift = _to_range(self.data_preprocessor, *_range_of(self.teacher, teacher_preprocessor))
         self.register_buffer('factor', factor, persistent=False)
         self.register_buffer('shift', shift, persistent=False)
 
@@ -109,15 +120,23 @@ def _is_native(teacher: Backbone, index: int) -> bool:
     return isinstance(teacher, DenseBackbone) or not list(teacher.resamples[index].parameters())
 
 
-def _to_teachers_range(preprocessor: nn.Module, teacher: Backbone) -> tuple[Tensor, Tensor]:
-    """Factor and addend, (3, 1, 1), from the student's images to those that the teacher was trained with."""
+def _range_of(teacher: Backbone, given: dict | None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the images that the teacher was trained with, (3,) each, of 0 to 255."""
+    if given is not None:
+        if given.keys() != {'mean', 'std'} or any(len(values) != 3 for values in given.values()):
+            raise UserError(
+                f'distill.teacher_preprocessor is {dict(given)}; mean and std are expected, three numbers each, RGB: '
+                'dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]).'
+            )
+        return torch.tensor(given['mean']).float(), torch.tensor(given['std']).float()
+    asked = {} if isinstance(teacher, DenseBackbone) else getattr(teacher.model, 'pretrained_cfg', {})
+    mean, std = (255 * torch.tensor(asked.get(name, usual)) for name, usual in _IMAGENET.items())
+    return mean, std
+
+
+def _to_range(preprocessor: nn.Module, wanted_mean: Tensor, wanted_std: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor and addend, (3, 1, 1), from the student's images to those of another mean and standard deviation."""
     if not getattr(preprocessor, '_channel_conversion', False):
         raise UserError('Teachers want RGB, and data_preprocessor.bgr_to_rgb is not True: pictures are read as BGR.')
-    mean, std = torch.as_tensor(preprocessor.mean).flatten(), torch.as_tensor(preprocessor.std).flatten()
-    if isinstance(teacher, DenseBackbone):  # of ImageNet's statistics, as all published weights
-        return torch.ones(3, 1, 1), torch.zeros(3, 1, 1)
-    asked: dict[str, Any] = getattr(teacher.model, 'pretrained_cfg', {})
-    wanted_mean, wanted_std = (
-        255 * torch.tensor(asked[name]) if name in asked else own for name, own in (('mean', mean), ('std', std))
-    )
+    mean, std = (torch.as_tensor(getattr(preprocessor, name)).flatten() for name in _IMAGENET)
     return (std / wanted_std)[:, None, None], ((mean - wanted_mean) / wanted_std)[:, None, None]

@@ -53,7 +53,7 @@ class LogitDistiller(FrozenTeacher):
         if mode != 'loss':
             return self.student(inputs, data_samples, mode)
         with torch.no_grad():
-            taught = self.teacher(inputs, mode='tensor') / self.temperature  # (B, classes, h, w)
+            taught = _of_all_classes(self.teacher(inputs, mode='tensor')) / self.temperature  # (B, classes, h, w)
         maps = self.student.extract_feat(inputs)
         return {f'{name}.loss_soft': self._loss(head, maps, taught) for name, head in _heads(self.student)}
 
@@ -62,10 +62,15 @@ class LogitDistiller(FrozenTeacher):
         self.student.init_weights()
 
     def _loss(self, head: nn.Module, maps: Any, taught: Tensor) -> Tensor:
-        logits = head(maps).float() / self.temperature
+        logits = _of_all_classes(head(maps)).float() / self.temperature
         taught = F.interpolate(taught.float(), logits.shape[2:], mode='bilinear', align_corners=False)
         entropies = F.kl_div(logits.log_softmax(1), taught.log_softmax(1), reduction='none', log_target=True).sum(1)
         return entropies.mean() * self.temperature**2 * _weight(head)
+
+
+def _of_all_classes(logits: Tensor) -> Tensor:
+    """Of a head with one logit for two classes, that of the other class as well: 0, for a sigmoid is such a softmax."""
+    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
 
 
 def _heads(segmentor: Any) -> list[tuple[str, nn.Module]]:

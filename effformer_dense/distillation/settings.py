@@ -19,7 +19,10 @@ from ..options import MAX_PIXELS, ConfigOptions
 from ..preflight.model import check_backbone, pretrained_parts
 
 #: Entries of ``distill`` by what teaches: a backbone its features, or a segmentor its logits.
-KEYS = {'teacher': ('teacher', 'pictures', 'loss'), 'segmentor': ('segmentor', 'pictures', 'temperature')}
+KEYS = {
+    'teacher': ('teacher', 'teacher_preprocessor', 'pictures', 'loss'),
+    'segmentor': ('segmentor', 'pictures', 'temperature'),
+}
 _EXAMPLES = """
     distill=dict(teacher=dict(type='TimmFeatures', model_name='convnext_tiny', pretrained=True), pictures='FOLDER')
     distill=dict(segmentor=dict(config='CONFIG', checkpoint='CHECKPOINT'), pictures='FOLDER')"""
@@ -78,6 +81,7 @@ def _learn_features(cfg: Config) -> None:
         teacher=teacher,
         data_preprocessor=_preprocessor(cfg),
         loss=cfg.distill.get('loss', 'cosine'),
+        teacher_preprocessor=cfg.distill.get('teacher_preprocessor'),
     )
     for split in ('val', 'test'):
         for part in ('cfg', 'dataloader', 'evaluator'):

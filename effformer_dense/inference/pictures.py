@@ -87,6 +87,16 @@ def check_not_overwritten(names: dict[Path, Path], out_dir: Path, outputs: Seque
         raise UserError(f'{overwritten[0]} would be overwritten by its own result. Name another --out-dir.')
 
 
+def tell_of_earlier_results(names: dict[Path, Path], out_dir: Path, outputs: Sequence[Output]) -> None:
+    """Say where results of other pictures lie beside the new ones, which whoever reads a whole folder would take in."""
+    for kind, suffix in kinds_of_files(outputs):
+        folder = out_dir / kind
+        written = {folder / f'{name}{suffix}' for name in names.values()}
+        others = sum(path not in written for path in folder.rglob(f'*{suffix}'))
+        if others:
+            print(f'{folder} holds {others} results of earlier runs as well. A new --out-dir keeps runs apart.')
+
+
 def predict_pictures(
     names: dict[Path, Path], predictor: Predictor, outputs: Sequence[Output], max_pixels: int, batch: int
 ) -> None:
@@ -102,10 +112,14 @@ def predict_pictures(
     jobs = (partial(_load, path, name, predictor, max_pixels) for path, name in names.items())
     loaded = track(ahead(jobs, _THREADS), 'Predicting', len(names))
     writes = (partial(_write, *predicted, outputs) for predicted in _predicted(_batches(loaded, batch), predictor))
-    for _ in ahead(writes, threads=1, most=1):  # a result holds a mask of the whole picture for each object
-        pass
-    for output in outputs:
-        output.close()
+    written = 0
+    try:
+        for _ in ahead(writes, threads=1, most=1):  # a result holds a mask of the whole picture for each object
+            written += 1
+    finally:
+        if written:  # what was predicted before an error, or Ctrl-C, is kept
+            for output in outputs:
+                output.close()
 
 
 def _predicted(groups: Iterable[list[Loaded]], predictor: Predictor) -> Iterator[tuple[Picture, Any]]:

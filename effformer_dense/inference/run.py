@@ -16,7 +16,15 @@ from ..results import Result
 from .ahead import ahead
 from .ids import ImageIds
 from .outputs import FORMATS, Output, outputs_of
-from .pictures import check_not_overwritten, file_name, named, predict_pictures, usable, without_results
+from .pictures import (
+    check_not_overwritten,
+    file_name,
+    named,
+    predict_pictures,
+    tell_of_earlier_results,
+    usable,
+    without_results,
+)  # fmt: skip
 from .predictor import Picture, Predictor
 from .progress import track
 from .video import Frame, Video, VideoWriter, as_video, check_video, frames_of
@@ -69,6 +77,7 @@ def run(predictor: Predictor, source: Source, options: InferOptions, max_pixels:
         ids.check(file_name(path, name) for path, name in names.items())
     check_not_overwritten(names, options.out_dir, outputs)
     predict_pictures(names, predictor, outputs, max_pixels, options.batch)
+    tell_of_earlier_results(names, options.out_dir, outputs)
     return options.out_dir
 
 

@@ -12,7 +12,7 @@ from ..tasks import task_of_dataset
 from .arguments import check_arguments
 from .data import check_classes, check_evaluator, check_folders, check_generated
 from .model import check_backbone, check_num_classes
-from .values import check_values
+from .values import check_together, check_values
 
 
 def check_config(cfg: Config, splits: Sequence[str]) -> None:
@@ -28,6 +28,7 @@ def check_config(cfg: Config, splits: Sequence[str]) -> None:
     check_parts(cfg, ('model', *(f'{split}_dataloader' for split in splits if split != 'val')))
     check_arguments(cfg)
     check_values(cfg)
+    check_together(cfg)
     datasets = {split: datasets_of(cfg, split) for split in ('train', 'val', 'test')}
     for split in splits:
         for dataset in datasets[split]:

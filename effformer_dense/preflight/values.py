@@ -61,6 +61,12 @@ _RULES: dict[str, Rule] = {
     'randomness.seed': Rule('a whole number from 0 to 2**32 - 1', lambda v: _is_whole(v) and 0 <= v < 2**32),
     'load_from': Rule('the name of a checkpoint', lambda value: isinstance(value, str) and bool(value)),
 }
+#: Entries that MMEngine takes all of, or none.
+_TOGETHER = {
+    'training': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'validation': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    'testing': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
 _SCHEDULE: dict[str, Rule] = {'begin': _whole(0), 'end': _END}
 
 
@@ -86,6 +92,21 @@ def check_values(cfg: Config) -> None:
             raise UserError(
                 f'{section}.persistent_workers=True keeps loading processes, and num_workers=0 starts none: '
                 f'set {section}.persistent_workers=False too.'
+            )
+
+
+def check_together(cfg: Config) -> None:
+    """Check that of entries that belong together all are there, or none.
+
+    Raises:
+        UserError: some are missing.
+    """
+    for what, names in _TOGETHER.items():
+        missing = [name for name in names if cfg.get(name) is None]
+        if 0 < len(missing) < len(names):
+            raise UserError(
+                f'{" and ".join(missing)} {"is" if len(missing) == 1 else "are"} missing, or None: {what} takes '
+                f'{", ".join(names)}, all of them or none ({" ".join(f"{name}=None" for name in names)}).'
             )
 
 

@@ -13,6 +13,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from ..checkpoint.write import write_torch
 from ..config.load import read_config
 from ..config.switches import without_pretrained
 from ..engine.open import open_config
@@ -80,7 +81,7 @@ def write_found(folder: Path, name: str, options: ConfigOptions, scorer: Scorer,
     state = _cut(scorer.weights(record.state), model.state_dict())
     model.load_state_dict(state)
     _check_equal(model, scorer, record)
-    write_atomically(weights, lambda place: torch.save({'state_dict': state}, place))
+    write_atomically(weights, lambda place: write_torch({'state_dict': state}, place))
     write_text(config, text)
     return config
 

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from effformer_dense.config import home
 from effformer_dense.config.load import load_config
 from effformer_dense.config.nodes import walk
 from effformer_dense.engine.open import open_config
@@ -98,12 +99,16 @@ def test_data_root_moves_every_data_path(tmp_path: Path) -> None:
 
 
 def test_relative_data_root_is_found_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    cfg = load_config(ConfigOptions(DEMO))
-    assert Path(cfg.train_dataloader.dataset.data_root) == PROJECT_ROOT / 'data' / 'shapes'
-    (tmp_path / 'data' / 'shapes').mkdir(parents=True)
-    cfg = load_config(ConfigOptions(DEMO))
-    assert Path(cfg.train_dataloader.dataset.data_root) == tmp_path / 'data' / 'shapes'
+    """In the checkout if it is there and not here; one that is nowhere, of generated data, comes to lie here."""
+    checkout, here = tmp_path / 'checkout', tmp_path / 'here'
+    here.mkdir()
+    monkeypatch.setattr(home, 'CHECKOUT', checkout)
+    monkeypatch.chdir(here)
+    for made, expected in ((None, here), (checkout, checkout), (here, here)):
+        if made is not None:
+            (made / 'data' / 'shapes').mkdir(parents=True)
+        cfg = load_config(ConfigOptions(DEMO))
+        assert Path(cfg.train_dataloader.dataset.data_root) == expected / 'data' / 'shapes'
 
 
 def test_overrides_change_values_lists_and_new_arguments() -> None:
@@ -142,6 +147,7 @@ def test_gradients_are_clipped_also_where_the_config_has_no_word_of_it(tmp_path:
         ('max_epochs=1', 'max_epochs is a variable of the config file'),
         ('optim_wrapper.clip_grad.max_norm.deeper=1', 'deeper|max_norm'),
         ('model.backbone', 'takes KEY=VALUE'),
+        ('model.neck.in_channels=[36,72', 'model.neck.in_channels=\\[36,72: .*Write a list without spaces'),
     ],
 )
 def test_misspelt_overrides_are_refused(override: str, message: str) -> None:

@@ -78,6 +78,24 @@ def test_a_teacher_sees_the_range_that_it_was_trained_with() -> None:
     torch.testing.assert_close(seen[0][0], wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ('given', 'mean', 'std'),
+    [
+        (None, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        (dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0]), (1, 2, 3), (4, 5, 6)),
+    ],
+)
+def test_teachers_of_ours_see_theirs_too(given: dict | None, mean: tuple, std: tuple) -> None:
+    student = dict(type='TimmFeatures', model_name='test_resnet')
+    half = dict(type='ImgDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
+    distiller = FeatureDistiller(student, STUDENT, half, teacher_preprocessor=given)
+    pixels = torch.rand(3, 8, 8) * 255
+    wanted = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(
+        (pixels - 127.5) / 127.5 * distiller.factor + distiller.shift, wanted, rtol=1e-4, atol=1e-4
+    )
+
+
 def test_odd_sizes_and_both_ways_to_call_it() -> None:
     distiller = _distiller().eval()
     maps = distiller(torch.randn(1, 3, 45, 67))
@@ -90,6 +108,7 @@ def test_odd_sizes_and_both_ways_to_call_it() -> None:
     [
         (dict(loss='cosin'), "distill.loss must be one of cosine, smooth_l1; got 'cosin'"),
         (dict(student=dict(type='FPN', in_channels=[1], out_channels=1, num_outs=1)), 'The student of .* is FPN'),
+        (dict(teacher_preprocessor=dict(mean=[1, 2, 3])), 'distill.teacher_preprocessor is .*; mean and std are'),
         (dict(teacher='test_resnet', preprocessor={**RGB, 'bgr_to_rgb': False}), 'Teachers want RGB'),
     ],
 )
@@ -103,5 +122,8 @@ def test_mistakes(change: dict, message: str) -> None:
         arguments['backbone'] = {**arguments['backbone'], '_scope_': 'mmdet'}
     with pytest.raises(UserError, match=message):
         FeatureDistiller(
-            **arguments, data_preprocessor=change.get('preprocessor', RGB), loss=change.get('loss', 'cosine')
+            **arguments,
+            data_preprocessor=change.get('preprocessor', RGB),
+            loss=change.get('loss', 'cosine'),
+            teacher_preprocessor=change.get('teacher_preprocessor'),
         )

@@ -83,6 +83,24 @@ def test_nothing_is_left_to_learn_from_itself(teacher: Path) -> None:
     assert {name: pytest.approx(float(loss), abs=1e-6) for name, loss in losses.items()} == {'decode.loss_soft': 0.0}
 
 
+def test_one_logit_for_two_classes(tmp_path: Path) -> None:
+    """The loss is that of both probabilities, and is learned from."""
+    binary = _model(SEMANTIC_FPN)
+    binary.decode_head.update(num_classes=2, out_channels=1, threshold=0.5)
+    binary.decode_head.loss_decode = dict(type='CrossEntropyLoss', use_sigmoid=True)
+    teacher = MODELS.build(binary)
+    torch.nn.init.normal_(teacher.decode_head.conv_seg.weight, std=0.3)
+    torch.save({'state_dict': teacher.state_dict()}, tmp_path / 'teacher.pth')
+    distiller = LogitDistiller(binary, binary, str(tmp_path / 'teacher.pth')).eval()
+    images = torch.randn(2, 3, 64, 64)
+    ((_, loss),) = distiller(images, mode='loss').items()
+    ours, theirs = (torch.sigmoid(model(images, mode='tensor')) for model in (distiller.student, teacher.eval()))
+    pairs = ((theirs, ours), (1 - theirs, 1 - ours))
+    torch.testing.assert_close(loss, sum(p * (p.log() - q.log()) for p, q in pairs).mean(), rtol=1e-4, atol=1e-6)
+    loss.backward()
+    assert distiller.student.decode_head.conv_seg.weight.grad.abs().sum() > 0
+
+
 def test_the_teacher_keeps_its_weights_when_a_run_initialises_the_model(teacher: Path) -> None:
     model = LogitDistiller(_model(SEMANTIC_FPN), _model(SEMANTIC_FPN), str(teacher))
     before = {name: value.clone() for name, value in model.teacher.state_dict().items()}

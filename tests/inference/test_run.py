@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,6 +179,14 @@ def test_a_segmentor(tmp_path: Path, pictures: Path) -> None:
     assert {entry['image_id'] for entry in entries} == {7, 12, 3}
 
 
+def test_results_of_earlier_runs_are_told(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture) -> None:
+    model, out = segmentor(tmp_path / 'm.onnx'), tmp_path / 'out'
+    for source in (pictures, pictures, pictures / 'deep'):
+        assert 'earlier runs' not in capsys.readouterr().out
+        _infer(model, source, '--out-dir', out, '--no-pictures')
+    assert f'{out / "segmentation_maps"} holds 3 results of earlier runs as well' in capsys.readouterr().out
+
+
 def test_a_backbone(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture) -> None:
     model = backbone(tmp_path / 'm.onnx')
     _infer(model, pictures, '--out-dir', tmp_path / 'out')
@@ -235,6 +244,25 @@ def test_results_that_cannot_be_written_leave_nothing_half(
     with pytest.raises(RuntimeError, match='in the middle'):
         _infer(detector(tmp_path / 'm.onnx'), pictures, '--out-dir', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+def test_what_was_predicted_before_an_error_is_kept(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, calls = Model.predict, []
+
+    def fail_later(model: Model, *given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return predict(model, *given)
+
+    monkeypatch.setattr(Model, 'predict', fail_later)
+    with pytest.raises(SystemExit) as stop:
+        _infer(detector(tmp_path / 'm.onnx'), pictures, '--out-dir', tmp_path / 'out')
+    assert stop.value.code == 130
+    tables = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
+    assert len(tables['images']) == 2 and len(tables['annotations']) == 4
 
 
 WITHOUT_TORCH = """

@@ -15,7 +15,7 @@ from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions
 from effformer_dense.preflight.device import check_device
 from effformer_dense.preflight.model import check_backbone
-from effformer_dense.preflight.values import check_values
+from effformer_dense.preflight.values import check_together, check_values
 
 DEMO = Path('maskrcnn_v2_s0_shapes')
 
@@ -62,6 +62,20 @@ def test_numbers_of_a_config(override: str, message: str) -> None:
 @pytest.mark.parametrize('path', sorted(CONFIGS.rglob('*.py')), ids=lambda path: path.stem)
 def test_no_config_of_ours_is_refused(path: Path) -> None:
     check_values(load_config(ConfigOptions(path)))
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        (('val_cfg=None',), r'^val_cfg is missing, or None: validation takes .*\(val_dataloader=None val_cfg=None'),
+        (('train_cfg=None', 'optim_wrapper=None'), r'^train_cfg and optim_wrapper are missing'),
+    ],
+)
+def test_entries_that_belong_together(given: tuple[str, ...], message: str) -> None:
+    check_together(load_config(ConfigOptions(DEMO)))
+    check_together(load_config(ConfigOptions(DEMO, ('val_dataloader=None', 'val_cfg=None', 'val_evaluator=None'))))
+    with pytest.raises(UserError, match=message):
+        check_together(load_config(ConfigOptions(DEMO, given)))
 
 
 @pytest.mark.parametrize('key', ['model', 'model.backbone', 'train_dataloader', 'optim_wrapper', 'randomness'])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +10,10 @@ from pathlib import Path
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 
 from ...errors import UserError
-from ...files import nearest_existing, write_durably
+from ...files import OF_THE_DISK, nearest_existing, write_durably
 
 #: Name of :class:`WholeFiles` among MMEngine's backends.
 BACKEND = 'effformer_dense.whole_files'
-#: What an error is that has to do with the disk and not with the program.
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 @register_backend(BACKEND, force=True)
@@ -57,7 +54,7 @@ def disk_errors_told(work_dir: Path, what_stands: Callable[[], str]) -> Iterator
     try:
         yield
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if error.errno not in OF_THE_DISK:
             raise
         what = error.filename or f'A file in {work_dir}'
         raise UserError(f'{what} could not be written: {error.strerror}. {what_stands()}') from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import ConvModule
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -130,6 +131,9 @@ def fit(
         frozen_norms: batch norms take their statistics from what they have seen before.
     """
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)] if frozen_norms else []
+    for module in net.modules() if frozen_norms else ():
+        if isinstance(module, ConvModule):
+            module.turn_on_efficient_conv_bn_eval()  # our backbone does so by itself
     own = {id(table) for table in tables(net)}
     rest = [parameter for parameter in net.parameters() if id(parameter) not in own]
     groups: list[dict[str, Any]] = [dict(params=rest), dict(params=tables(net), lr=rate * TABLE_RATE, weight_decay=0.0)]

@@ -58,7 +58,9 @@ def _chunks(batch: int, query_size: tuple[int, int], queries: int) -> Iterator[C
 
 
 def equal_parts(length: int, at_most: int) -> list[slice]:
-    """Cut ``length`` into the fewest parts of equal size (to one) with ``at_most`` each, at least 1."""
+    """Cut ``length`` into the fewest parts of equal size (to one) with ``at_most`` each, at least 1; 0 into none."""
+    if length == 0:
+        return []
     parts = -(-length // min(length, max(1, at_most)))
     edges = [length * part // parts for part in range(parts + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

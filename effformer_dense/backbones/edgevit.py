@@ -78,11 +78,11 @@ class LocalAggregation(nn.Module):
     def __init__(self, channels: int, expansion_ratio: int, norm_cfg: dict, drop_path: float) -> None:
         super().__init__()
         self.position = Position(channels)
-        self.norm1 = build_norm(channels, norm_cfg)
+        # Norms first: mmcv's fuse_conv_bn takes a norm for that of the convolution registered before it.
+        self.norm1, self.norm2 = (build_norm(channels, norm_cfg) for _ in range(2))
         self.conv1 = nn.Conv2d(channels, channels, 1)
         self.aggregate = _depthwise(channels, 5)
         self.conv2 = nn.Conv2d(channels, channels, 1)
-        self.norm2 = build_norm(channels, norm_cfg)
         self.mlp = MapMlp(channels, expansion_ratio)
         self.drop_path = DropPath(drop_path)
 

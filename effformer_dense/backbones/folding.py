@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .tracing import is_recording
 
 
-def folds_in_training(conv: nn.Conv2d, norm: nn.Module) -> TypeGuard[_BatchNorm]:
+def folds_in_training(norm: nn.Module, conv: nn.Conv2d) -> TypeGuard[_BatchNorm]:
     """Whether :func:`tuned` can stand for the two: the norm keeps its statistics, and gradients are wanted.
 
     Not where somebody watches one of the two by hooks; and a compiler finds this by itself.

@@ -68,13 +68,15 @@ class LayerDecay(DefaultOptimWrapperConstructor):
         holders = [model, *(getattr(model, name, None) for name in _WRAPPED)]
         backbones = (getattr(holder, 'backbone', None) for holder in holders)
         backbone: Any = next((found for found in backbones if found is not None), None)
-        if not isinstance(backbone, Layered) or not isinstance(backbone, nn.Module):
+        layered = isinstance(backbone, Layered) and not isinstance(backbone.layers, nn.Module)  # PVT has a list of it
+        if not layered or not isinstance(backbone, nn.Module):
             raise UserError(
                 "LayerDecay reads the order of layers from the model's backbone, and "
                 f'{type(backbone).__name__} tells none: use a backbone of effformer_dense (EfficientFormerV1, '
                 'EfficientFormerV2, EdgeViT, TimmFeatures).'
             )
-        layers, parameters = backbone.layers(), dict(backbone.named_parameters())
+        layers: list[list[str]] = backbone.layers()  # type: ignore[operator]
+        parameters = dict(backbone.named_parameters())
         return {
             id(parameters[name]): self.rate ** (len(layers) - place)
             for place, names in enumerate(layers)

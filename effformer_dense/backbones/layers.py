@@ -68,7 +68,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """``scale``: factor per channel of the result, shape (C',)."""
-        if folds_in_training(self.conv, self.norm):
+        if folds_in_training(self.norm, self.conv):
             return tuned(self.conv, self.norm, x, scale)
         x = self.conv(x)
         if scale is None:
@@ -98,7 +98,7 @@ class ConvNormAct(ConvNorm):
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # nothing scales what is activated
-        if folds_in_training(self.conv, self.norm):
+        if folds_in_training(self.norm, self.conv):
             return self.activation(tuned(self.conv, self.norm, x))
         x = self.conv(x)
         if is_lean(self.norm, self.activation, x):

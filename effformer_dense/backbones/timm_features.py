@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
 
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from ..errors import MissingFileError, UserError
 from .base import STRIDES, check_shape, check_stages, reached_by
 from .pyramid import MAX_FACTOR, Resample
 from .timm_models import EXAMPLES, Level, build, create, infos, levels_of, maps_of, rounded_up
+from .timm_quirks import forget_biases, keep_activations, track_once
 from .tracing import is_recording
 
 
@@ -52,7 +54,8 @@ class TimmFeatures(BaseModule):
         multiple_px: images are filled up to multiples of so many px; 1 where they are not.
 
     Raises:
-        UserError: a name that timm has not (the nearest are named), or a model that gives no maps, or not of any size.
+        UserError: a name that timm has not (the nearest are named), or a model that gives no maps, or not of any size;
+            or weights from two places.
         MissingPackageError: timm is not installed.
 
     Example:
@@ -60,6 +63,10 @@ class TimmFeatures(BaseModule):
         >>> [tuple(f.shape) for f in net(torch.rand(1, 3, 224, 333))]
         [(1, 48, 56, 84), (1, 96, 28, 42), (1, 192, 14, 21), (1, 384, 7, 11)]
     """
+
+    #: As of :class:`.base.DenseBackbone`, and set where those are.
+    state_dict_adapter: ClassVar[Callable[[TimmFeatures, dict, str], None] | None] = None
+    reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
 
     def __init__(
         self,
@@ -76,6 +83,7 @@ class TimmFeatures(BaseModule):
         super().__init__(init_cfg)
         check_stages(out_indices, frozen_stages)
         self.model_name, self.pretrained = model_name, pretrained
+        self._check_one_source()
         self.img_size = None if img_size is None else (img_size[0], img_size[1])
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.out_indices = tuple(out_indices)
@@ -95,6 +103,8 @@ class TimmFeatures(BaseModule):
         if with_cp:
             self._recompute()
         self._freeze()
+        self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)
+        self.register_load_state_dict_post_hook(forget_biases)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features of a batch of images.
@@ -125,7 +135,8 @@ class TimmFeatures(BaseModule):
         Raises:
             MissingFileError: they are neither cached nor to be had; the ways out are named.
         """
-        super().init_weights()  # which lets timm's model start anew
+        with type(self).reading():
+            super().init_weights()  # which lets timm's model start anew
         if self.pretrained:
             self.model.load_state_dict(self._fetch())
 
@@ -137,6 +148,18 @@ class TimmFeatures(BaseModule):
             for module in self.modules():
                 if id(module) in frozen or (self.norm_eval and isinstance(module, _BatchNorm)):
                     module.training = False
+        return self
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Take a part in, as conversions to ``SyncBatchNorm`` do with every part that they have been through."""
+        super().add_module(name, module)
+        if name == 'model' and module is not None:
+            keep_activations(module)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TimmFeatures:
+        """What is moved, or gets another type, is computed anew."""
+        super()._apply(fn, recurse)
+        forget_biases(self)
         return self
 
     def layers(self) -> list[list[str]]:
@@ -155,6 +178,15 @@ class TimmFeatures(BaseModule):
         found = [[f'model.{name}' for name in group] for group in groups]
         last = [f'resamples.{name}' for name, _ in self.resamples.named_parameters()]
         return [*found, last] if last else found
+
+    def _check_one_source(self) -> None:
+        files = self.init_cfg if isinstance(self.init_cfg, list | tuple) else [self.init_cfg]
+        named = next((one.get('checkpoint') for one in files if one and one.get('type') == 'Pretrained'), None)
+        if self.pretrained and named is not None:
+            raise UserError(
+                f"pretrained=True asks for timm's weights of {self.model_name}, init_cfg for those of {named}: leave "
+                'one of the two out.'
+            )
 
     def _source(self, stride: int) -> Level:
         """The deepest map of a stride, or else of the nearest one from which it can be made."""
@@ -181,6 +213,7 @@ class TimmFeatures(BaseModule):
             self.model.set_grad_checkpointing(True)  # type: ignore[operator]
         except (AttributeError, AssertionError) as error:
             raise UserError(f"with_cp=True: timm's {self.model_name} cannot recompute its layers.") from error
+        track_once(self.model)
 
     def _check(self, images: Tensor) -> None:
         check_shape(images)
@@ -253,6 +286,12 @@ class TimmFeatures(BaseModule):
             return self.levels[-(-len(self.levels) * self.frozen_stages // 4) - 1]
         ends = [level for level in self.levels if level.stride <= STRIDES[self.frozen_stages - 1]]
         return ends[-1] if ends else None
+
+
+def _adapt_state_dict(module: TimmFeatures, state_dict: dict, prefix: str, *_: object) -> None:
+    adapter = type(module).state_dict_adapter
+    if adapter is not None:
+        adapter(module, state_dict, prefix)
 
 
 def _block_of(name: str) -> str:

@@ -21,6 +21,7 @@ from ..deploy.features import FeatureGraph, Normalise
 from ..deploy.formats import format_named
 from ..deploy.formats.base import Format
 from ..deploy.record import RECORDED_PX, record
+from ..deploy.speed import speed_up
 from ..errors import UserError
 from ..invocation import command
 from ..runtime.metadata import Metadata
@@ -64,8 +65,7 @@ def build_subject(case: Case) -> Subject:
     if 'fused' in case.mode:
         model = fuse(model, 'bf16' if case.precision == 'bf16' else 'fp32')
     if 'compiled' in case.mode:
-        # Ours once for all sizes, as the commands do; timm's for its size, as its own benchmark does.
-        (model.get_submodule('backbone') if whole else model).compile(dynamic=case.mode not in TIMM)
+        _compile(model, case)
     if whole:
         subject = Subject(lambda: None, parameters)
         _time_parts(model, subject.parts_ms, case.device)
@@ -74,6 +74,17 @@ def build_subject(case: Case) -> Subject:
     images = torch.randn(case.batch, 3, case.height, case.width, device=case.device)
     step = _train_step(model, images) if case.train else torch.inference_mode()(lambda: model(images))
     return Subject(_in_precision(case, step), parameters)
+
+
+def _compile(model: nn.Module, case: Case) -> None:
+    """Ours as ``--compile`` of the commands does, once for all sizes; timm's for its size, as its own benchmark does.
+
+    The commands compile nothing for training: there a backbone is one graph, for any size.
+    """
+    if case.mode in TIMM or case.train:
+        model.compile(dynamic=case.mode not in TIMM)
+    else:
+        speed_up(model, fused=False, compiled=True)
 
 
 def _backbone(case: Case) -> nn.Module:

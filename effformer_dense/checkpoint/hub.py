@@ -27,7 +27,10 @@ def full_name(name: str) -> str:
     for candidate in names:
         if name in (candidate, candidate.split('.')[0]):
             return candidate
-    raise choice_error('Name of timm weights', name, names)
+    raise UserError(
+        f'{choice_error("Name of timm weights", name, names)} Other models of timm: '
+        f"backbone=dict(type='TimmFeatures', model_name={name!r}, pretrained=True)."
+    )
 
 
 def manual_path(name: str) -> Path:

@@ -28,7 +28,8 @@ def fold_norms_outside(model: nn.Module) -> None:
     shared = _shared(model)
     for parent in _outside(model):
         for conv_name, norm_name in _pairs(parent):
-            conv, norm = parent.get_submodule(conv_name), parent.get_submodule(norm_name)
+            conv: Any = parent.get_submodule(conv_name)
+            norm = parent.get_submodule(norm_name)
             if _is_plain(conv) and can_fold(norm) and not _is_watched(norm) and not shared & {id(conv), id(norm)}:
                 if conv.bias is None:
                     conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels), requires_grad=False)

@@ -29,8 +29,11 @@ def fuse_timm(backbone: TimmFeatures) -> None:
     """
     from timm.utils.model import reparameterize_model
 
+    dtype = next(backbone.parameters()).dtype
+    if dtype in (torch.float16, torch.bfloat16):  # whose rounding would hide what is wrong
+        backbone.float()
     images = _images(backbone)
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):  # of 10 bits
         wanted = backbone(images)
         backbone.model = reparameterize_model(backbone.model, inplace=True).requires_grad_(False)
         for conv, norm_name in _pairs(backbone, images):
@@ -39,6 +42,7 @@ def fuse_timm(backbone: TimmFeatures) -> None:
     for before, after in zip(wanted, found, strict=True):
         if not torch.allclose(before, after, rtol=0, atol=_TOLERANCE * float(before.std())):
             raise RuntimeError(f'{backbone.model_name} cannot be fused: its maps would change.')
+    backbone.to(dtype)
 
 
 def _images(backbone: TimmFeatures) -> Tensor:

@@ -9,6 +9,7 @@ from mmseg.models import EncoderDecoder, SegDataPreProcessor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..data.segmentation_maps import UNLABELLED
 from ..deploy.pixels import continued, normalise_of, padded, up_to_multiple
 from ..errors import UserError, choice_error
 from ..variants import MAX_SIDE_PX
@@ -25,7 +26,8 @@ class SegmentationGraph(nn.Module):
         output: one of :data:`OUTPUTS`.
 
     Raises:
-        UserError: the model predicts in windows, or pads pictures to one size; or there is no such output.
+        UserError: the model predicts in windows, pads pictures to one size, or has more classes than labels can tell;
+            or there is no such output.
     """
 
     def __init__(self, model: Any, output: str = 'labels') -> None:
@@ -90,6 +92,10 @@ def _check(model: Any) -> None:
         raise UserError(
             "test_cfg.mode='slide' cannot be exported, for how many windows there are depends on the picture: set "
             "mode='whole', with pictures resized to about the size of the crops that it was trained on."
+        )
+    if model.out_channels > UNLABELLED:
+        raise UserError(
+            f'{model.out_channels} classes cannot be exported: labels are 8 bits, and {UNLABELLED} means unlabelled.'
         )
     preprocessor = model.data_preprocessor
     if not isinstance(preprocessor, SegDataPreProcessor):

@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 from .. import results
 from ..config.datasets import DatasetView
 from ..data.border.findings import Findings
-from ..data.segmentation_maps import file_numbers
+from ..data.segmentation_maps import UNLABELLED, file_numbers
 from ..data.survey import Survey
 from ..errors import UserError, choice_error
 from ..invocation import command
@@ -69,7 +69,13 @@ class Segmentation(Task):
         return comparison(image, annotation, prediction, dataset_meta['classes'], dataset_meta['palette'])
 
     def classes(self, model: Any, dataset_meta: Mapping[str, Any]) -> Classes:
-        """Of the data set, see :func:`.results.drawable`."""
+        """Of the data set, see :func:`.results.drawable`.
+
+        Raises:
+            UserError: more than labels of 8 bits can tell apart.
+        """
+        if model.out_channels > UNLABELLED:
+            raise UserError(f'Labels are 8 bits and {UNLABELLED} means unlabelled: got {model.out_channels} classes.')
         meta = drawable(dict(dataset_meta), model.out_channels)
         return Classes.of_segmentation(meta['classes'], meta['palette'], file_numbers(meta).tolist())
 

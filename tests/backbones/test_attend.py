@@ -149,3 +149,14 @@ def test_equal_parts() -> None:
     assert equal_parts(10, 4) == [slice(0, 3), slice(3, 6), slice(6, 10)]
     assert equal_parts(3, 0) == [slice(0, 1), slice(1, 2), slice(2, 3)]
     assert equal_parts(3, 99) == [slice(0, 3)]
+    assert equal_parts(0, 4) == []
+
+
+def test_empty_batches(tiny: Variant) -> None:
+    net = build(tiny).eval()
+    for context in (torch.no_grad(), torch.enable_grad()):
+        with context:
+            maps = net(torch.zeros(0, 3, 64, 96))
+        assert [tuple(one.shape) for one in maps] == [
+            (0, width, 16 >> stage, 24 >> stage) for stage, width in enumerate(tiny.widths)
+        ]

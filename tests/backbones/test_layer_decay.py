@@ -75,3 +75,7 @@ def test_a_factor_is_needed(paramwise: dict) -> None:
 def test_backbones_that_tell_no_order_are_refused() -> None:
     with pytest.raises(UserError, match=r'Conv2d tells none: use a backbone of effformer_dense'):
         _rates(_Model(nn.Conv2d(3, 3, 1)), layer_decay=0.8)
+    with_list = nn.Conv2d(3, 3, 1)
+    with_list.layers = nn.ModuleList()  # as mmdet's PVT
+    with pytest.raises(UserError, match='Conv2d tells none'):
+        _rates(_Model(with_list), layer_decay=0.8)

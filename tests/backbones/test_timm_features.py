@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -129,6 +130,52 @@ def test_norm_eval_recomputing_and_further_arguments() -> None:
     assert any(type(m).__name__ == 'DropPath' and m.drop_prob > 0 for m in net.modules())
 
 
+def test_recomputed_layers_count_a_batch_once() -> None:
+    once, twice = (_build(RESNET, with_cp=with_cp).train() for with_cp in (False, True))
+    twice.load_state_dict(once.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    for net in (once, twice):
+        sum(map_.mean() for map_ in net(images)).backward()
+    assert all(torch.equal(value, twice.state_dict()[name]) for name, value in once.state_dict().items())
+    for one, other in zip(once.parameters(), twice.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_activations_survive_conversion_to_synchronised_norms() -> None:
+    """Torch's conversion, which MMEngine's ``sync_bn='torch'`` calls, knows nothing of them."""
+    net = randomise(_build('test_efficientnet')).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        wanted = net(images)
+        converted = nn.SyncBatchNorm.convert_sync_batchnorm(nn.ModuleDict({'backbone': net}))['backbone']
+        assert any(isinstance(module, nn.SyncBatchNorm) for module in converted.modules())
+        for before, after in zip(wanted, converted(images), strict=True):
+            torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-5)
+
+
+def test_biases_kept_in_evaluation_follow_the_weights() -> None:
+    one, other = (randomise(_build('levit_128s', img_size=(64, 64)), seed).eval() for seed in (0, 1))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        one(images)
+        one.load_state_dict(other.state_dict())
+        for found, wanted in zip(one(images), other(images), strict=True):
+            assert torch.equal(found, wanted)
+        assert one.bfloat16()(images.bfloat16())[0].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_fused_in_half_precision(dtype: torch.dtype) -> None:
+    net = randomise(_build(RESNET)).eval()
+    fused = fuse(net.to(dtype))
+    assert {parameter.dtype for parameter in fused.parameters()} == {dtype}
+    with torch.no_grad():
+        for before, after in zip(
+            net.float()(torch.ones(1, 3, 64, 64)), fused.float()(torch.ones(1, 3, 64, 64)), strict=True
+        ):
+            assert float((before - after).abs().max() / before.std()) < 0.1
+
+
 @pytest.mark.parametrize('name', [RESNET, VIT, PATCHES])
 def test_layers_are_all_parameters_in_order(name: str) -> None:
     net = _build(name)
@@ -162,6 +209,53 @@ def test_pretrained_weights_are_fetched_when_training_starts(monkeypatch: pytest
     monkeypatch.setattr(timm, 'create_model', create)
     net.init_weights()
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in net.model.state_dict().items())
+
+
+@pytest.mark.parametrize('kind', ['timm', 'safetensors', 'own', 'detector'])
+def test_files_that_init_cfg_names(kind: str, tmp_path: Path) -> None:
+    source = randomise(_build(RESNET))
+    own = source.state_dict()
+    path = tmp_path / f'weights.{"safetensors" if kind == "safetensors" else "pth"}'
+    if kind == 'safetensors':
+        save_file(source.model.state_dict(), path)
+    else:
+        detector = {
+            'state_dict': {f'backbone.{name}': value for name, value in own.items()} | {'neck.x': torch.ones(1)}
+        }
+        torch.save({'timm': source.model.state_dict(), 'own': own, 'detector': detector}[kind], path)
+    net = _build(RESNET, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    net.init_weights()
+    assert all(torch.equal(value, own[name]) for name, value in net.model.state_dict(prefix='model.').items())
+
+
+class _Program:
+    def __reduce__(self) -> tuple:
+        return Path.touch, (Path('ran'),)
+
+
+def test_files_that_fit_not_and_files_that_are_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = randomise(_build(RESNET)).state_dict()
+    torch.save({'state_dict': weights, 'more': _Program()}, 'program.pth')
+    torch.save(randomise(_build(VIT)).state_dict(), 'vit.pth')
+    torch.save({name: value for name, value in weights.items() if 'conv1' not in name}, 'part.pth')
+    for file, message in (
+        ('program.pth', 'wants to use pathlib.Path while it is read'),
+        ('vit.pth', r"These .* entries \(.*\) are no weights of timm's test_resnet: they (lack|have none)"),
+        ('part.pth', 'are no weights of .*: they lack model'),
+    ):
+        with pytest.raises(UserError, match=message):
+            _build(RESNET, init_cfg=dict(type='Pretrained', checkpoint=file)).init_weights()
+    assert not Path('ran').exists()
+    with pytest.raises(
+        UserError, match=r"Other models of timm: backbone=dict\(type='TimmFeatures', model_name='resnet18"
+    ):
+        _build(RESNET, init_cfg=dict(type='Pretrained', checkpoint='timm://resnet18')).init_weights()
+
+
+def test_weights_come_from_one_place() -> None:
+    with pytest.raises(UserError, match=r"pretrained=True asks for timm's weights .* init_cfg for those of mine.pth"):
+        _build(RESNET, pretrained=True, init_cfg=dict(type='Pretrained', checkpoint='mine.pth'))
 
 
 def test_without_network_the_ways_out_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from effformer_dense.benchmark import yardstick
+from effformer_dense.benchmark import subjects, yardstick
 from effformer_dense.benchmark.cases import Case
 from effformer_dense.benchmark.others import Clock, cores_of_others
 from effformer_dense.benchmark.work import count_work
@@ -32,6 +32,14 @@ def test_chunks_count_as_the_whole() -> None:
     small = count_work(Case('v2_s0', 32, 32)).flops / 2
     linear = (small - 4 * heads * (32 + 128 + 2 * heads) - heads * 4 * 80) * 400
     assert count_work(Case('v2_s0', 640, 640)).flops / 2 == pytest.approx(linear + scores, rel=0.003)  # 0.998 seen
+
+
+@pytest.mark.parametrize(('mode', 'calls'), [('compiled', 1), ('fused+compiled', 1), ('fused', 0)])
+def test_networks_are_compiled_as_the_commands_do(mode: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict] = []
+    monkeypatch.setattr(subjects, 'speed_up', lambda model, **options: seen.append(options))
+    subjects.build_subject(Case('v2_s0', 32, 32, mode=mode))
+    assert seen == [dict(fused=False, compiled=True)] * calls
 
 
 @pytest.mark.parametrize('model', ['v2_s0', 'v1_l1'])

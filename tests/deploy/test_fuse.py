@@ -15,7 +15,7 @@ from effformer_dense.backbones.base import DenseBackbone
 from effformer_dense.deploy import fuse
 from effformer_dense.deploy.speed import speed_up
 from effformer_dense.variants import V2_VARIANTS, Variant
-from tests.helpers import SIZES, build, randomise
+from tests.helpers import SIZES, TINY_EDGEVIT, TINY_V1, TINY_V2, build, randomise, variant_id
 
 
 @torch.no_grad()
@@ -60,6 +60,15 @@ def test_other_norms(tiny: Variant, norm: dict) -> None:
     """Group norm cannot be folded, and layer scales before a norm neither: both stay."""
     net = randomise(build(tiny, norm_cfg=norm)).eval()
     assert _deviation(net, fuse(net), torch.randn(1, 3, 96, 130)) < 1e-4
+
+
+@pytest.mark.parametrize('variant', [TINY_V1, TINY_V2, TINY_EDGEVIT], ids=variant_id)
+def test_mmcvs_fusing_is_right_too(variant: Variant) -> None:
+    """``fuse_conv_bn`` of mmdet's and mmsegmentation's own tools, which goes by the order of the layers."""
+    from mmcv.cnn import fuse_conv_bn
+
+    net = randomise(build(variant)).eval()
+    assert _deviation(net, fuse_conv_bn(copy.deepcopy(net)), torch.randn(1, 3, 96, 130)) < 1e-4
 
 
 def test_precision_is_kept(tiny: Variant) -> None:

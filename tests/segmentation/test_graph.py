@@ -148,6 +148,7 @@ def test_enlarging_asks_for_no_size_and_is_put_back() -> None:
             r'test_cfg.size=\(512, 512\) pads every picture .* needs size_divisor',
         ),
         (lambda model: setattr(model, 'data_preprocessor', nn.Identity()), 'data_preprocessor Identity cannot'),
+        (lambda model: setattr(model, 'out_channels', 300), '300 classes cannot be exported: labels are 8 bits'),
     ],
 )
 def test_what_cannot_be_exported_is_refused(change: Callable, message: str, build_segmentor) -> None:

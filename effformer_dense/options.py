@@ -204,7 +204,7 @@ class OwnDataOptions:
         format: what the folder holds, where it looks like several
         classes: names of the classes in order
         colours: file of class names with the colours or numbers that they have in segmentation maps
-        ignore: values of segmentation maps that mean nothing, besides 255
+        ignore: values of segmentation maps that mean nothing, besides 255; of coloured maps, names of classes
         val_fraction: share of pictures for validation, where there are no splits
         seed: of that choice
         strict: any record that is repaired, left out or doubtful is an error
@@ -220,7 +220,7 @@ class OwnDataOptions:
     format: Literal['coco', 'yolo', 'voc', 'labelme', 'via', 'maps'] | None = None
     classes: tuple[str, ...] = ()
     colours: Path | None = None
-    ignore: tuple[int, ...] = ()
+    ignore: tuple[str, ...] = ()
     val_fraction: float = 0.2
     seed: int = 0
     strict: bool = False

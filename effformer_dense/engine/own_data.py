@@ -76,6 +76,9 @@ def prepare_own_data(folder: Path, options: OwnDataOptions) -> list[str]:
     target.out.mkdir(parents=True, exist_ok=True)
     with _report(target.out / REPORT) as sink:
         findings = Findings(sink)
+        for name in tree.misnamed:
+            reason = 'its name is no UTF-8. Rename it: convmv -r -f latin1 -t utf8 --notest FOLDER'
+            findings.add(Action.DROPPED, 'file name', name, '', reason)
         with progress_bar(f'{folder}: looking what it holds'):
             found = recognise(tree, findings, options.format)
         if options.base is not None:

@@ -255,4 +255,5 @@ def _check_trainable(rows: list[dict[str, Any]], total: int, file: str, findings
             'write iscrowd 1 for what was drawn with a brush; set it to 0 where it is one object.'
         )
     lines = '\n'.join(findings.summary([Action.DROPPED]))
-    raise UserError(f'{file}: of {total:,} annotations none can be used.\n{lines}')
+    what = f'of {total:,} annotations none can be used' if total else 'there are no annotations'
+    raise UserError(f'{file}: {what}.\n{lines}')

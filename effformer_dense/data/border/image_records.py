@@ -15,6 +15,7 @@ from .findings import Action, Findings
 from .numbers import MAX_ID, key, shown, whole
 from .orientation import INVERSE, SWAPPING, Turn
 from .picture_folder import Match, PictureFolder, candidates, leaves
+from .tree import is_text
 
 Key = int | str
 Progress = Callable[[str, int, int], None]
@@ -83,7 +84,8 @@ def clean_images(
             neither in the file nor to be read; a name leads out of the folder.
     """
     if not rows:
-        raise UserError(f'{file} lists no pictures.')
+        lines = ''.join(f'\n{line}' for line in findings.summary([Action.DROPPED]))
+        raise UserError(f'{file} lists no pictures.{lines}')
     cleaner = _Cleaner(file, folder, findings, options)
     pictures = cleaner.one_per_id(cleaner.one_per_file(cleaner.readable(rows)))
     pictures = cleaner.measured(pictures)
@@ -140,19 +142,24 @@ class _Cleaner:
         if self.folder is not None:
             return self.folder.find(name)
         named = next(iter(candidates(name)), None)
-        if named is None or '\0' in name or not _is_text(name):
+        if named is None or '\0' in name or not is_text(name):
             return None
         if leaves(name):
             raise UserError(f'{self.file} names {shown(name)}, which leads out of the folder of the pictures.')
         return Match(named[0], named[1], False, 1)
 
     def one_per_file(self, found: list[_Found]) -> list[Picture]:
-        """Records of the same picture become one."""
+        """Records of the same picture become one, if no other picture has its name."""
         exact = {one.match.name for one in found if not one.match.loose}
         loose = Counter(one.match.name for one in found if one.match.loose)
+        shared = self.shared(found)
         pictures: dict[str, Picture] = {}
         for one in found:
             name = one.match.name
+            if name in shared:
+                reason = f'{name} is that of several records, and other pictures are called so, too'
+                self.note(Action.DROPPED, 'picture ambiguous', one.record, reason)
+                continue
             if one.match.loose and (name in exact or loose[name] > 1):
                 self.note(Action.DROPPED, 'picture ambiguous', one.record, f'{name} fits the names of several records')
                 continue
@@ -172,6 +179,14 @@ class _Cleaner:
                 width, height = self.odd_size(one, width, height)
             pictures[name] = Picture(0, name, width, height, one.record, keys, [one.name])
         return list(pictures.values())
+
+    def shared(self, found: list[_Found]) -> set[str]:
+        """Pictures of several records, of which some may mean others that are called alike in other folders."""
+        ids: dict[str, set[Key | None]] = {}
+        for one in found:
+            ids.setdefault(one.match.name, set()).add(key(one.row.get('id')))
+        several = [name for name, keys in ids.items() if len(keys) > 1]
+        return {name for name in several if self.folder is not None and self.folder.namesakes(name) > 1}
 
     def odd_size(self, one: _Found, width: int, height: int) -> tuple[int, int]:
         """A size that is absent, no number, or text."""
@@ -295,11 +310,3 @@ def by_key(pictures: list[Picture]) -> dict[Key, Picture]:
 
 def _printed(name: str) -> str:
     return name if name.isprintable() and len(name) < 200 else shown(name)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...errors import UserError, some_of
+from ...errors import UserError, choice_error, some_of
 from ...options import MAX_PIXELS
 from ..headers import BrokenPictureError, decoded, read_header
 from ..segmentation_maps import UNLABELLED, unstretched
@@ -26,6 +26,8 @@ from .pairs import Pair, turn_of
 _MOST_VALUES = 1024
 #: RGB colours are kept as one number above those of grey maps.
 _COLOUR = 1 << 24
+#: 1 in a map of one bit, until the other maps have told what that is.
+_BIT = _COLOUR - 1
 #: How the class is called that is none.
 _GROUND = ('background', '_background_', '__background__', 'unlabelled', 'unlabeled', 'unlabel', 'void', 'ignore')
 _GREY = ('1', 'L', 'I;16', 'I;16B', 'I', 'P')
@@ -41,12 +43,33 @@ class Survey:
         pictures: in how many maps it is.
         usable: pairs whose map can be read and fits its picture, and how the map has to be turned (EXIF).
         colours: by which the maps were read.
+        bit: what 1 is in maps of one bit.
     """
 
     pixels: Counter[int] = field(default_factory=Counter)
     pictures: Counter[int] = field(default_factory=Counter)
     usable: list[tuple[Pair, int]] = field(default_factory=list)
     colours: Sequence[Colour] | None = None
+    bit: int = 1
+
+    def settle_bits(self, findings: Findings) -> None:
+        """1 in maps of one bit is 255 in masks of 0 and 255, and where all maps are such; else class 1."""
+        if _BIT not in self.pixels:
+            return
+        others = set(self.pixels) - {0, _BIT}
+        self.bit = 255 if others <= {255} else 1
+        if others:
+            reason = f'1 in them is {self.bit}, for others have {_some(others)}'
+            findings.add(Action.DOUBTFUL, 'maps of one bit', 'maps', '', reason, self.pictures[_BIT])
+        for counter in (self.pixels, self.pictures):
+            counter[self.bit] += counter.pop(_BIT)
+
+    def example(self, coloured: bool) -> str:
+        """Name of a map with colours, or of one without."""
+        for pair, _ in self.usable:
+            if (read_values(pair[1], self.colours).max() >= _COLOUR) == coloured:
+                return pair[1].name
+        return '?'
 
     def take_greys_for_colours(self) -> None:
         """Of coloured maps some are black and grey alone: their values are colours as well."""
@@ -112,6 +135,7 @@ def survey_maps(
             )
         if progress is not None and done % 100 == 0:
             progress('maps read', done, len(pairs))
+    survey.settle_bits(findings)
     if colours is None and not has_plain and any(value >= _COLOUR for value in survey.pixels):
         survey.take_greys_for_colours()
     if not survey.usable:
@@ -125,7 +149,8 @@ def _has_channels(path: Path, max_pixels: int) -> bool:
 
 
 def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """A map as numbers: (H, W) int32, grey values and indices of a palette as they are, colours as _COLOUR + RGB.
+    """A map as numbers: (H, W) int32, grey values and indices of a palette as they are, colours as _COLOUR + RGB, and
+    1 in maps of one bit as _BIT.
 
     Raises:
         BrokenPictureError: it cannot be decoded, or has fractions.
@@ -136,7 +161,7 @@ def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = 
         elif image.mode == 'LA':
             image = image.getchannel('L')
         if image.mode == '1':
-            return np.asarray(image).astype(np.int32) * 255
+            return np.asarray(image).astype(np.int32) * _BIT
         if image.mode in _GREY:
             with path.open('rb') as file:
                 return unstretched(np.asarray(image).astype(np.int32), file.read(26))
@@ -151,7 +176,11 @@ def read_values(path: Path, colours: Sequence[Colour] | None, max_pixels: int = 
 
 
 def choose_coding(
-    survey: Survey, names: Sequence[str] | None, table: ClassTable | None, ignored: Sequence[int], findings: Findings
+    survey: Survey,
+    names: Sequence[str] | None,
+    table: ClassTable | None,
+    ignored: Sequence[int | str],
+    findings: Findings,
 ) -> Coding:
     """Decide what the values mean.
 
@@ -159,29 +188,40 @@ def choose_coding(
         survey: of all maps.
         names: of the classes in order; None if nobody said.
         table: names with colours or numbers; None without.
-        ignored: values that mean nothing, besides 255.
+        ignored: values that mean nothing, besides 255; of coloured maps, names of the table.
         findings: takes note of what was decided.
 
     Raises:
-        UserError: values that no class has; or no pixel is labelled.
+        UserError: values that no class has; what is ignored is not there; or no pixel is labelled.
     """
     values = sorted(survey.pixels)
+    numbers = [value for value in ignored if isinstance(value, int)]
+    words = [value for value in ignored if isinstance(value, str)]
     if any(value >= _COLOUR for value in values):
         if any(value < _COLOUR for value in values):
-            raise UserError('Some maps are grey and some are coloured. Export all of them in one way.')
-        if ignored:
-            raise UserError('--ignore is for the values of grey maps; these have colours. Name them: --colours FILE.')
+            raise UserError(
+                f'Some maps are grey, such as {survey.example(coloured=False)}, and some are coloured, such as '
+                f'{survey.example(coloured=True)}. Export all of them in one way.'
+            )
+        if numbers or (words and (table is None or table.colours is None)):
+            raise UserError(
+                f'--ignore {" ".join(map(str, ignored))}: these maps have colours. Of such, --ignore takes names of '
+                'classes, which a file of colours beside the maps tells, or --colours FILE.'
+            )
         _check_names(names, table)
-        coding = _code_colours(values, survey, table, findings)
+        coding = _code_colours(values, survey, table, words, findings)
+    elif words:
+        raise UserError(f'--ignore {words[0]}: these maps have numbers, up to {values[-1]}. Name the number.')
     else:
         if table is not None and names is None:
             names = table.names
         if table is not None and table.values is not None:
             _check_names(names, table)
-            coding = _code_by_table(values, table, ignored)
+            coding = _code_by_table(values, table, numbers)
         else:
-            coding = _code_numbers(values, names, ignored, findings)
+            coding = _code_numbers(values, names, numbers, findings)
     check_labels(_labels(coding, survey), findings)
+    coding.index[_BIT] = coding.index.get(survey.bit, UNLABELLED)
     return coding
 
 
@@ -229,7 +269,9 @@ def _palette_of(image: Image.Image) -> set[Colour]:
     return {tuple(colour) for _, colour in found}  # type: ignore[misc, arg-type]
 
 
-def _code_colours(values: list[int], survey: Survey, table: ClassTable | None, findings: Findings) -> Coding:
+def _code_colours(
+    values: list[int], survey: Survey, table: ClassTable | None, ignored: Sequence[str], findings: Findings
+) -> Coding:
     colours = [_rgb(value) for value in values]
     if table is None or table.colours is None:
         order = sorted(values, key=lambda value: (_rgb(value) != (0, 0, 0), value))  # black is the ground, usually
@@ -247,8 +289,13 @@ def _code_colours(values: list[int], survey: Survey, table: ClassTable | None, f
             f'{len(unknown)} colours of the maps are not in {table.source}: {some}. Add them there; or were the maps '
             'smoothed, or saved as JPEG?'
         )
-    index = {value: numbers[colour] for value, colour in zip(values, colours, strict=True)}
-    return Coding(table.names, table.colours, index)
+    for name in ignored:
+        if name not in table.names:
+            raise choice_error('--ignore', name, table.names)
+    kept = [number for number, name in enumerate(table.names) if name not in ignored]
+    places = {number: place for place, number in enumerate(kept)}
+    index = {value: places.get(numbers[colour], UNLABELLED) for value, colour in zip(values, colours, strict=True)}
+    return Coding(tuple(table.names[n] for n in kept), tuple(table.colours[n] for n in kept), index)
 
 
 def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int]) -> Coding:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from ...errors import UserError
 from ..finding import PICTURE_SUFFIXES
 from .numbers import shown
+from .tree import is_text
 
 _DRIVE = re.compile(r'^[A-Za-z]:/')
 
@@ -60,7 +61,7 @@ class PictureFolder:
         Raises:
             UserError: it lies outside the folder.
         """
-        if '\0' in name or not _encodable(name):
+        if '\0' in name or not is_text(name):
             return None
         if self._outside_root and (leaves(name) or os.path.isabs(name)):
             num_bytes = self._num_bytes(name)
@@ -77,6 +78,10 @@ class PictureFolder:
                 'leave it with --outside-root.'
             )
         return found
+
+    def namesakes(self, name: str) -> int:
+        """How many pictures, in whatever folders, are called like one that was found."""
+        return len(self._by_last.get(_folded(name.rpartition('/')[2]), ()))
 
     def _num_bytes(self, name: str) -> int | None:
         """Size of a regular file below the root; None if there is none."""
@@ -171,14 +176,6 @@ def _without_scheme(name: str) -> str:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize('NFC', name).casefold()
-
-
-def _encodable(name: str) -> bool:
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=100_000)

@@ -22,11 +22,13 @@ class Tree:
         root: the folder.
         files: names of the files in every folder, sorted; folders by their paths relative to the root, '' for itself.
         outside_root: whether links and paths may lead out of the root.
+        misnamed: files and folders that are left out, for their names are no UTF-8.
     """
 
     root: Path
     files: dict[str, list[str]] = field(repr=False)
     outside_root: bool = False
+    misnamed: tuple[str, ...] = ()
 
     def names(self, folder: str, suffixes: Iterable[str]) -> list[str]:
         """Files directly in a folder that end with one of ``suffixes``, whatever the case."""
@@ -58,6 +60,15 @@ class Tree:
         folder, _, name = file.rpartition('/')
         return name in self._sets.get(folder, ())
 
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        paths = (f'{folder}/{name}' if folder else name for folder, names in self.files.items() for name in names)
+        return {path.casefold(): path for path in paths}
+
+    def found_file(self, file: str) -> str | None:
+        """A file as it is written here, where no other than its letters' case may differ; None if it is not there."""
+        return file if self.has_file(file) else self._folded.get(file.casefold())
+
     def has_folder(self, folder: str) -> bool:
         """Whether there is such a folder, with files somewhere below it."""
         return any(path == folder or path.startswith(f'{folder}/') for path in self.files)
@@ -83,6 +94,7 @@ def list_tree(root: Path, outside_root: bool = False) -> Tree:
     if not root.is_dir():
         raise UserError(f'{root} does not exist. Name the folder that the annotation tool exported.')
     files: dict[str, list[str]] = {}
+    misnamed: list[str] = []
     seen = {os.path.realpath(root)}
     queue, count = [''], 0
     while queue:
@@ -92,6 +104,9 @@ def list_tree(root: Path, outside_root: bool = False) -> Tree:
             if entry.name.startswith('.') or entry.name == '__MACOSX':
                 continue
             relative = f'{folder}/{entry.name}' if folder else entry.name
+            if not is_text(relative):
+                misnamed.append(relative.encode(errors='backslashreplace').decode())
+                continue
             if entry.is_symlink():
                 _check_link(root, relative, outside_root)
             if not entry.is_dir():
@@ -106,7 +121,16 @@ def list_tree(root: Path, outside_root: bool = False) -> Tree:
             files[folder] = sorted(names)
     if not files:
         raise UserError(f'{root} holds no files. Name the folder that the annotation tool exported.')
-    return Tree(root, dict(sorted(files.items())), outside_root)
+    return Tree(root, dict(sorted(files.items())), outside_root, tuple(sorted(misnamed)))
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: those of old archives, unpacked on another system, cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_link(root: Path, relative: str, outside_root: bool) -> None:

@@ -414,7 +414,7 @@ CASES: dict[str, tuple[Callable[[Table], None], Callable[[Table], None], dict[tu
 REFUSED: dict[str, tuple[Callable[[Table], None], str]] = {
     'one id, two classes': (recategorise([(1, 'cat'), (1, 'dog')]), "both 'cat' and 'dog'"),
     'all objects are crowds': (each('annotations', 'iscrowd', lambda _: 1), 'all 3 objects are crowds'),
-    'no objects': (lambda spoilt: spoilt['annotations'].clear(), 'of 0 annotations none'),
+    'no objects': (lambda spoilt: spoilt['annotations'].clear(), 'there are no annotations'),
     'no object of a category': (each('annotations', 'category_id', lambda _: None), 'none can be used'),
     'no pictures': (lambda spoilt: spoilt['images'].clear(), 'lists no pictures'),
     'most pictures are missing': (

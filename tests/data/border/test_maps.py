@@ -46,7 +46,7 @@ def _code(
     *maps: np.ndarray,
     names: Sequence[str] | None = None,
     table: ClassTable | None = None,
-    ignored: Sequence[int] = (),
+    ignored: Sequence[int | str] = (),
 ) -> tuple[Coding, list[list[int]], Findings]:
     """Coding, values of the canonical maps, and findings."""
     pairs = [_write(root, f'{number}', values) for number, values in enumerate(maps)]
@@ -61,6 +61,39 @@ def _code(
 def test_grey_maps_that_are_canonical_stay(tmp_path: Path) -> None:
     coding, values, findings = _code(tmp_path, _values(0, 1, 255), _values(2, 2, 1), names=('a', 'b', 'c'))
     assert values == [[0, 1, 255], [1, 2]] and coding.classes == ('a', 'b', 'c') and findings.count() == 0
+
+
+@pytest.mark.parametrize(
+    ('others', 'wanted'),
+    [
+        ([], [[0, 1]]),
+        ([(0, 1, 2)], [[0, 1], [0, 1, 2]]),
+        ([(0, 1)], [[0, 1], [0, 1]]),
+        ([(0, 255)], [[0, 1], [0, 1]]),
+        ([(0, 1, 255)], [[0, 1], [0, 1, 255]]),
+        ([(0, 0)], [[0, 1], [0]]),
+    ],
+)
+def test_maps_of_one_bit(others: list[tuple[int, ...]], wanted: list[list[int]], tmp_path: Path) -> None:
+    """As Pillow and MATLAB write logical masks: 1 is what it is in the maps beside them."""
+    coding, values, findings = _code(tmp_path, _values(0, 1).astype(bool), *(_values(*one) for one in others))
+    assert values == wanted
+    assert findings.count(Action.DOUBTFUL, 'maps of one bit') == (1 if any(any(one) for one in others) else 0)
+    assert (coding.classes == ('background', 'foreground')) == (others in ([], [(0, 255)], [(0, 0)]))
+
+
+def test_classes_of_coloured_maps_that_mean_nothing(tmp_path: Path) -> None:
+    colours = ((0, 0, 0), (200, 0, 10), (0, 90, 0))
+    table = ClassTable(('Void', 'Sky', 'Road'), colours, None, 'class_dict.csv')
+    pixels = np.repeat(np.array(colours, np.uint8)[None], 2, 0).repeat(16, 1)
+    coding, values, _ = _code(tmp_path, pixels, table=table, ignored=('Void',))
+    assert coding.classes == ('Sky', 'Road') and coding.palette == colours[1:] and values == [[0, 1, 255]]
+    with pytest.raises(UserError, match=r"--ignore must be one of Void, Sky, Road; got 'void'. Did you mean 'Void'"):
+        _code(tmp_path, pixels, table=table, ignored=('void',))
+    with pytest.raises(UserError, match=r'--ignore 0: these maps have colours. Of such, --ignore takes names'):
+        _code(tmp_path, pixels, table=table, ignored=(0,))
+    with pytest.raises(UserError, match='--ignore sky: these maps have numbers, up to 2'):
+        _code(tmp_path, _values(0, 1, 2), ignored=('sky',))
 
 
 def test_masks_of_0_and_255_are_two_classes(tmp_path: Path) -> None:
@@ -182,14 +215,14 @@ def test_coloured_maps_of_which_one_shows_the_ground_alone(tmp_path: Path) -> No
     assert coding.classes == ('#000000', '#c8000a')
     found = [canonical_map(seg_map, coding, 1, survey.colours, 10**6) for _, seg_map in pairs]
     assert found[0][0].tolist() == [0, 0, 0, 1, 1, 1] and not found[1].any()
-    with pytest.raises(UserError, match='--ignore is for the values of grey maps; these have colours'):
+    with pytest.raises(UserError, match='--ignore 0: these maps have colours'):
         choose_coding(survey, None, None, (0,), Findings())
 
 
 def test_grey_and_coloured_maps_together(tmp_path: Path) -> None:
     picture = np.zeros((32, 48, 3), np.uint8)
     picture[:, 20:] = (70, 130, 180)
-    with pytest.raises(UserError, match='Some maps are grey and some are coloured'):
+    with pytest.raises(UserError, match='Some maps are grey, such as 1.png, and some are coloured, such as 0.png'):
         _code(tmp_path, picture, _values(0, 1))
 
 

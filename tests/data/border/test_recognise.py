@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from effformer_dense.data.border.findings import Findings
+from effformer_dense.data.border.findings import Action, Findings
 from effformer_dense.data.border.formats.coco_files import coco_tables
 from effformer_dense.data.border.formats.labelme import LabelmeSet
 from effformer_dense.data.border.formats.map_folders import MapSet
 from effformer_dense.data.border.formats.via import ViaSet
+from effformer_dense.data.border.image_records import ImageOptions, clean_images
+from effformer_dense.data.border.picture_folder import PictureFolder
 from effformer_dense.data.border.recognise import CocoSet, Found, recognise
 from effformer_dense.data.border.tree import list_tree
 from effformer_dense.errors import UserError
@@ -45,6 +48,48 @@ def test_dialects_of_coco(files: dict[str, str], picture: str, tmp_path: Path) -
     assert isinstance(found, CocoSet) and found.files == files
     source = coco_tables(tree, found.files, Findings())[next(iter(files))]
     assert source.table['images'][0]['file_name'] == picture
+
+
+def _table_of(root: Path, *rows: dict) -> dict:
+    table = {**TABLE, 'images': [{'id': number, **row} for number, row in enumerate(rows, start=1)]}
+    write_text(root / 'annotations' / 'all.json', json.dumps(table))
+    tree = list_tree(root)
+    found = recognise(tree, Findings(), 'coco')
+    assert isinstance(found, CocoSet)
+    return coco_tables(tree, found.files, Findings())['all'].table
+
+
+def test_of_folders_with_the_same_names_the_one_whose_pictures_have_the_sizes(tmp_path: Path) -> None:
+    for folder, scale in (('160px', 1), ('originals', 2), ('turned', 2)):
+        for name in 'ab':
+            sides = (60 * scale, 100 * scale) if folder == 'turned' and name == 'b' else (100 * scale, 60 * scale)
+            write_picture(tmp_path / folder / f'{name}.jpg', *sides)
+    write_picture(tmp_path / 'turned' / 'a.jpg', 30, 30)
+    table = _table_of(tmp_path, *(dict(file_name=f'{name}.jpg', width=200, height=120) for name in 'ab'))
+    assert [row['file_name'] for row in table['images']] == ['originals/a.jpg', 'originals/b.jpg']
+
+
+def test_folders_that_nothing_tells_apart(tmp_path: Path) -> None:
+    for seed, folder in enumerate(('day', 'night')):
+        write_picture(tmp_path / folder / 'a.jpg', seed=seed)
+    with pytest.raises(UserError, match=r'those in day, or those in night, .*: day/a\.jpg'):
+        _table_of(tmp_path, dict(file_name='a.jpg'))
+    write_picture(tmp_path / 'night' / 'a.jpg', seed=0)  # a copy
+    assert _table_of(tmp_path, dict(file_name='a.jpg'))['images'][0]['file_name'] == 'day/a.jpg'
+    write_picture(tmp_path / 'images' / 'a.jpg', seed=2)  # where tools put them
+    assert _table_of(tmp_path, dict(file_name='a.jpg'))['images'][0]['file_name'] == 'images/a.jpg'
+
+
+def test_records_of_two_cameras_are_not_joined(tmp_path: Path) -> None:
+    """Names without the folders: of each number there are two pictures, and two records."""
+    for seed, name in enumerate(('cam1/0', 'cam1/1', 'cam1/2', 'cam1/3', 'cam2/0')):
+        write_picture(tmp_path / 'images' / f'{name}.jpg', seed=seed)
+    table = _table_of(tmp_path, *(dict(file_name=f'{number}.jpg') for number in (0, 1, 2, 3, 0)))
+    findings = Findings()
+    pictures = clean_images(table['images'], 'all.json', PictureFolder(tmp_path), findings, ImageOptions())
+    assert [picture.file_name for picture in pictures] == [f'images/cam1/{number}.jpg' for number in (1, 2, 3)]
+    assert findings.count(Action.DROPPED, 'picture ambiguous') == 2
+    assert findings.count(Action.REPAIRED, 'picture listed twice') == 0
 
 
 def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:
@@ -117,6 +162,36 @@ def test_cityscapes_maps_for_training_go_before_ids(tmp_path: Path) -> None:
         write_map(tmp_path / f'gtFine/train/ulm/ulm_0_gtFine_{kind}.png', np.zeros((60, 100), np.uint8))
     found = _recognise(tmp_path)
     assert isinstance(found, MapSet) and found.train_ids and not found.city_ids
+
+
+def test_pictures_of_one_name_have_one_map(tmp_path: Path) -> None:
+    for suffix in ('jpg', 'png'):
+        write_picture(tmp_path / 'images' / f'a.{suffix}')
+    write_map(tmp_path / 'masks' / 'a.png', np.zeros((60, 100), np.uint8))
+    findings = Findings()
+    found = recognise(list_tree(tmp_path), findings)
+    assert isinstance(found, MapSet) and found.pairs == {'all': [('images/a.jpg', 'masks/a.png')]}
+    finding = findings.only(Action.DROPPED, 'picture without map')
+    assert finding is not None and finding.file == 'images/a.png'
+
+
+def test_maps_called_after_the_whole_name(tmp_path: Path) -> None:
+    names = ('0.jpg', '1.jpg', '4.png')
+    for name in names:
+        write_picture(tmp_path / 'img' / name)
+        write_map(tmp_path / 'masks' / f'{name}.png', np.zeros((60, 100), np.uint8))
+    found = _recognise(tmp_path)
+    assert isinstance(found, MapSet)
+    assert found.pairs == {'all': [(f'img/{name}', f'masks/{name}.png') for name in names]}
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """As archives of old systems are unpacked."""
+    write_picture(tmp_path / 'a.jpg')
+    os.rename(tmp_path / 'a.jpg', os.fsencode(tmp_path) + b'/stra\xdfe.jpg')
+    write_text(tmp_path / 'b.txt', '')
+    tree = list_tree(tmp_path)
+    assert tree.files == {'': ['b.txt']} and tree.misnamed == ('stra\\udcdfe.jpg',)
 
 
 def test_numbered_pictures_are_no_maps_of_each_other(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_lists_that_name_nothing_are_told_and_left(tmp_path: Path) -> None:
     _list(tmp_path, 'train', '1', '2')
     splits, findings = _splits(tmp_path)
     assert splits == {'all': ['Annotations/a.xml']}
-    assert findings.count(Action.DOUBTFUL, 'line of a list') == findings.count() == 2
+    assert findings.count(Action.DOUBTFUL, 'list of a split') == findings.count() == 1
 
 
 def test_lists_of_maps(tmp_path: Path) -> None:
@@ -102,6 +102,31 @@ def test_lists_of_maps(tmp_path: Path) -> None:
     assert isinstance(found, MapSet)
     pairs = {stem: (f'JPEGImages/{stem}.jpg', f'SegmentationClass/{stem}.png') for stem in ('x/a', 'y/a', 'b')}
     assert found.pairs == {'train': [pairs['x/a'], pairs['b']], 'val': [pairs['y/a']]}
+
+
+@pytest.mark.parametrize('place', ['', 'splits', 'ImageSets'])
+@pytest.mark.parametrize('kind', ['maps', 'voc', 'yolo'])
+def test_lists_elsewhere(kind: str, place: str, tmp_path: Path) -> None:
+    """mmsegmentation's ``splits/train.txt``; lists of paths beside the folders."""
+    for stem in 'abc':
+        write_picture(tmp_path / 'images' / f'{stem}.jpg')
+        if kind == 'maps':
+            write_map(tmp_path / 'masks' / f'{stem}.png', np.zeros((60, 100), np.uint8))
+        elif kind == 'voc':
+            write_text(tmp_path / 'Annotations' / f'{stem}.xml', XML)
+        else:
+            write_text(tmp_path / 'labels' / f'{stem}.txt', '0 0.5 0.5 0.2 0.2\n')
+    write_text(tmp_path / place / 'train.txt', './images/a.jpg masks/a.png\n/home/me/images/c.jpg\n')
+    write_text(tmp_path / place / 'val.txt', 'b\n')
+    write_text(tmp_path / 'test.txt', 'what was tried\n')  # any text
+    findings = Findings()
+    found = recognise(list_tree(tmp_path), findings)
+    splits = found.pairs if isinstance(found, MapSet) else found.splits  # type: ignore[union-attr]
+    stems = {
+        split: [Path(str(one[0] if kind == 'maps' else one)).stem for one in those] for split, those in splits.items()
+    }
+    assert stems == {'train': ['a', 'c'], 'val': ['b']}
+    assert findings.count() == 0
 
 
 def test_lists_below_no_folder(tmp_path: Path) -> None:

@@ -93,6 +93,41 @@ def test_paths_of_another_machine(yaml: str, tmp_path: Path) -> None:
     assert len(tables['train'].table['annotations']) == 1
 
 
+def test_paths_are_looked_up_from_the_root_too(tmp_path: Path) -> None:
+    """``data.yaml`` and lists in folders of their own."""
+    write_yolo(tmp_path, {'a.jpg': BOX, 'b.jpg': BOX})
+    write_picture(tmp_path / 'images' / 'val' / 'a.jpg', seed=5)
+    write_text(tmp_path / 'cfg' / 'data.yaml', 'path: /content/data\ntrain: images/train\nval: val.txt\nnames: [cat]\n')
+    write_text(tmp_path / 'cfg' / 'val.txt', '/home/me/proj/images/val/a.jpg\n')
+    tables, _ = _read(tmp_path)
+    assert [row['file_name'] for row in tables['train'].table['images']] == ['images/train/a.jpg', 'images/train/b.jpg']
+    assert [row['file_name'] for row in tables['val'].table['images']] == ['images/val/a.jpg']
+
+
+def test_lists_of_which_nothing_is_there_say_why(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {'a.jpg': BOX}, 'train: train.txt\nval: train.txt\nnames: [cat]\n')
+    write_text(tmp_path / 'train.txt', 'gone.jpg\n')
+    with pytest.raises(
+        UserError, match=r"(?s)names no pictures.*train.txt line 1: 'gone.jpg': no picture here ends so"
+    ):
+        _read(tmp_path)
+
+
+def test_capitals_in_names_of_folders_and_files(tmp_path: Path) -> None:
+    write_picture(tmp_path / 'Images' / 'A.JPG')
+    write_text(tmp_path / 'Labels' / 'a.TXT', BOX)
+    write_text(tmp_path / 'Labels' / 'classes.txt', 'cat\n')
+    tables, findings = _read(tmp_path)
+    assert len(tables['all'].table['annotations']) == 1 and findings.count() == 0
+
+
+def test_many_pictures_without_objects_come_first(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {**{f'{number:03}.jpg': '' for number in range(55)}, 'z.jpg': BOX})
+    write_text(tmp_path / 'classes.txt', 'cat\n')
+    tables, _ = _read(tmp_path)
+    assert len(tables['train'].table['images']) == 56
+
+
 def test_pictures_outside_the_folder_are_refused(tmp_path: Path) -> None:
     write_picture(tmp_path / 'secret' / 'pictures' / 'a.jpg')
     write_yolo(tmp_path / 'set', {'a.jpg': BOX}, 'train: ../secret/pictures\nnames: [cat]\n')

@@ -65,7 +65,7 @@ def find_maps(tree: Tree, findings: Findings) -> MapSet | None:
     Raises:
         UserError: two folders of maps fit the pictures equally well.
     """
-    pictures = _by_key(tree.below('', PICTURES))
+    pictures, alike = _by_key(tree.below('', PICTURES))
     candidates = _candidates(tree)
     best: list[tuple[int, int, str, str, dict[tuple[str, ...], str]]] = []
     for folder, maps in candidates.items():
@@ -93,6 +93,10 @@ def find_maps(tree: Tree, findings: Findings) -> MapSet | None:
             continue
         pairs.setdefault(_split_of(pictures[key], name), []).append((pictures[key], name))
     _tell_without_maps(pictures, keyed, chosen, findings)
+    for name, taken in alike.items():
+        if name not in chosen:
+            reason = f'{taken} is called so as well, and is taken for the map'
+            findings.add(Action.DROPPED, 'picture without map', name, '', reason)
     ade20k = ending == '' and all(PurePosixPath(key[-1]).name.startswith('ADE_') for key in keyed)
     return MapSet(pairs, ending, ade20k)
 
@@ -158,23 +162,24 @@ def _key(name: str, ending: str, of_map: bool) -> tuple[str, ...] | None:
         for tail in _MAP_TAILS if of_map else ('_images',):
             part = part[: len(part) - len(tail)] if plain.endswith(tail) else part
         folders.append(part)
-    if not path.stem.endswith(ending):
-        return None
-    return (*folders, path.stem[: len(path.stem) - len(ending)])
+    stem = PurePosixPath(path.stem)
+    whole = stem.stem if of_map and stem.suffix.lower() in PICTURES else path.stem  # 0.jpg.png is the map of 0.jpg
+    return (*folders, whole.removesuffix(ending)) if whole.endswith(ending) else None
 
 
-def _by_key(names: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """Pictures by what they have in common with their maps."""
+def _by_key(names: Iterable[str]) -> tuple[dict[tuple[str, ...], str], dict[str, str]]:
+    """Pictures by what they have in common with their maps; and those that others stand for, which are called alike."""
     found: dict[tuple[str, ...], str] = {}
+    alike: dict[str, str] = {}
     for name in names:
         folders = PurePosixPath(name).parts[:-1]
         if any(is_map_folder(part) for part in folders) or _is_neither(folders):
             continue
         for ending in _PICTURE_ENDINGS:
             key = _key(name, ending, of_map=False)
-            if key is not None and key[-1]:
-                found.setdefault(key, name)
-    return found
+            if key is not None and key[-1] and found.setdefault(key, name) != name and ending == '':
+                alike[name] = found[key]
+    return found, alike
 
 
 def _endings(pictures: dict[tuple[str, ...], str], maps: Sequence[str], same_folder: bool) -> Iterator[str]:

@@ -54,7 +54,9 @@ class PictureNames:
         self.names = tree.below('', PICTURES)
         self._exact = set(self.names)
         self._by_last: dict[str, list[str]] = {}
+        self._by_stem: dict[str, str] = {}
         for name in self.names:
+            self._by_stem.setdefault(name.rpartition('.')[0], name)
             self._by_last.setdefault(PurePosixPath(name).name.casefold(), []).append(name)
 
     def exact(self, folder: str, name: str) -> str | None:
@@ -70,8 +72,7 @@ class PictureNames:
 
     def of_stem(self, folder: str, stem: str) -> str | None:
         """The picture in a folder that is called so, but for its suffix."""
-        names = (f'{folder}/{stem}{suffix}'.removeprefix('./') for suffix in PICTURES)
-        return next((name for name in names if name in self._exact), None)
+        return self._by_stem.get(f'{folder}/{stem}'.removeprefix('./'))
 
 
 @dataclass

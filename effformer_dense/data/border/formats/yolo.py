@@ -15,7 +15,7 @@ from ..findings import Action, Findings
 from ..tree import Tree
 from .places import SourceTable, empty_table
 from .texts import text_of
-from .yolo_layout import YoloSet, label_of
+from .yolo_layout import NAME_FILES, YoloSet, label_of
 
 #: A box of fractions is only ever a little outside of its picture; one with a number above this is in pixels.
 _IN_PIXELS = 2
@@ -32,13 +32,14 @@ def yolo_tables(
     for split, pictures in yolo.splits.items():
         table = tables[split] = empty_table(classes, yolo.source)
         for name in pictures:
-            label = label_of(name)
+            label = label_of(tree, name)
             used.add(label)
             image_id = table.add_picture(tree.root, name, findings, max_pixels, has_size=False)
-            if image_id is not None and tree.has_file(label):
+            if image_id is not None and label is not None:
                 _read_labels(tree.root, label, table, yolo.keypoint_values, findings)
     for label in tree.below('', ('.txt',)):
-        if label not in used and 'labels' in PurePosixPath(label).parts[:-1]:
+        path = PurePosixPath(label)
+        if label not in used and path.name not in NAME_FILES and 'labels' in map(str.lower, path.parts[:-1]):
             findings.add(Action.DROPPED, 'labels without picture', label, '', 'no picture has this name')
     return tables
 

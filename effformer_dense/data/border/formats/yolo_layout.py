@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,10 +19,11 @@ import yaml
 from ....errors import UserError
 from ..findings import Action, Findings
 from ..tree import Tree
-from .places import PICTURES, PictureNames, by_split, split_named
+from .places import PICTURES, WHOLE, PictureNames, by_split, split_named
+from .split_lists import listed_splits
 from .texts import lines_in, strict_text, text_of
 
-_NAME_FILES = ('classes.txt', 'obj.names', '_darknet.labels', 'classes.names')
+NAME_FILES = ('classes.txt', 'obj.names', '_darknet.labels', 'classes.names')
 _MAX_BYTES = 1_000_000
 #: A class and four numbers; a class and at least three points.
 _LINE = re.compile(r'^\d+(\.0+)?(\s+\S+){4,}$')
@@ -50,7 +52,7 @@ def find_yolo(tree: Tree, findings: Findings) -> YoloSet | None:
     Raises:
         UserError: a ``data.yaml`` or ``obj.data`` cannot be read, or names what is not there or outside the folder.
     """
-    return _of_yaml(tree, findings) or _of_darknet(tree, findings) or _of_labels(tree)
+    return _of_yaml(tree, findings) or _of_darknet(tree, findings) or _of_labels(tree, findings)
 
 
 def _of_yaml(tree: Tree, findings: Findings) -> YoloSet | None:
@@ -83,24 +85,38 @@ def _of_darknet(tree: Tree, findings: Findings) -> YoloSet | None:
     return None
 
 
-def _of_labels(tree: Tree) -> YoloSet | None:
+def _of_labels(tree: Tree, findings: Findings) -> YoloSet | None:
     """By label files where they belong to pictures."""
     pictures = tree.below('', PICTURES)
-    labelled = [name for name in pictures if tree.has_file(label_of(name))]
-    if not any(_looks_like_labels(tree.root / label_of(name)) for name in labelled[:50]):
+    labelled = {name: label for name in pictures if (label := label_of(tree, name)) is not None}
+    filled = (label for label in labelled.values() if (tree.root / label).stat().st_size)
+    if not any(_looks_like_labels(tree.root / label) for label in islice(filled, 50)):
         return None
-    names = next((name for name in tree.below('', _NAME_FILES) if PurePosixPath(name).name in _NAME_FILES), None)
+    names = next((name for name in tree.below('', NAME_FILES) if PurePosixPath(name).name in NAME_FILES), None)
     classes = None if names is None else lines_in(strict_text(tree.root / names))
-    listed = (one for one in pictures if tree.has_file(label_of(one)) or _has_labels_folder(one))
-    return YoloSet(classes, by_split(listed), names or 'its text files')
+    taken = [one for one in pictures if one in labelled or _has_labels_folder(one)]
+    splits = by_split(taken)
+    if set(splits) == {WHOLE}:
+        splits = listed_splits(tree, 'Main', {_key(one): one for one in taken}, _key, findings) or splits
+    return YoloSet(classes, splits, names or 'its text files')
 
 
-def label_of(picture: str) -> str:
-    """Label file of a picture: below ``labels`` where the picture is below ``images``, else beside it."""
+def _key(picture: str) -> tuple[str, ...]:
+    path = PurePosixPath(picture)
+    return (*(part for part in path.parts[:-1] if part != 'images'), path.stem)
+
+
+def label_of(tree: Tree, picture: str) -> str | None:
+    """Label file of a picture: below ``labels`` where the picture is below ``images``, else beside it; None without."""
+    return tree.found_file(label_place(picture))
+
+
+def label_place(picture: str) -> str:
+    """Where the label file of a picture is expected, but for the case of letters."""
     path = PurePosixPath(picture)
     folders = list(path.parts[:-1])
     for index in range(len(folders) - 1, -1, -1):
-        if folders[index] == 'images':
+        if folders[index].lower() == 'images':
             swapped = PurePosixPath(*folders[:index], 'labels', *folders[index + 1 :], f'{path.stem}.txt')
             return swapped.as_posix()
     return path.with_suffix('.txt').as_posix()
@@ -117,7 +133,7 @@ def _looks_like_labels(path: Path) -> bool:
 
 def _has_labels_folder(picture: str) -> bool:
     """Whether other pictures of its folder have labels where its own would be: a picture without objects."""
-    return 'labels' in PurePosixPath(label_of(picture)).parts[:-1]
+    return 'labels' in PurePosixPath(label_place(picture)).parts[:-1]
 
 
 def _read_yaml(path: Path) -> Any:
@@ -202,7 +218,8 @@ def _splits(
             )
             splits.setdefault(split_named(key) or key, {}).update(dict.fromkeys(pictures))
     if not any(splits.values()):
-        raise UserError(f'{tree.root / file} names no pictures: set train and val to folders of pictures.')
+        lines = ''.join(f'\n{line}' for line in findings.summary([Action.DROPPED]))
+        raise UserError(f'{tree.root / file} names no pictures: set train and val to folders of pictures.{lines}')
     return {split: list(pictures) for split, pictures in splits.items()}
 
 
@@ -232,9 +249,14 @@ def _locate(tree: Tree, base: Path, declared: str, value: str, where: str, findi
 
 
 def _ends(path: str, folder: str) -> Iterable[str]:
-    """What /content/data/train/images of another machine may be in a folder here: content/data/..., ..., images."""
+    """What /content/data/train/images of another machine may be, in a folder here or in the root, the longest first:
+    content/data/train/images, data/train/images, train/images, images."""
     parts = [part for part in PurePosixPath(path).parts if part not in ('..', '.', '/')]
-    return (PurePosixPath(folder, *parts[start:]).as_posix() for start in range(len(parts)))
+    return (
+        PurePosixPath(base, *parts[start:]).as_posix()
+        for start in range(len(parts))
+        for base in dict.fromkeys((folder, ''))
+    )
 
 
 def _listed(tree: Tree, listing: str, repairs: Findings, findings: Findings) -> list[str]:

@@ -73,4 +73,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
     turn = None if image.format in ('WEBP', 'TIFF') else _TURNS.get(orientation_of(image))
     if image.mode in _DEEP:
         image = Image.fromarray((np.asarray(image, dtype=np.int32) >> 8).clip(0, 255).astype(np.uint8))
+    if image.format == 'TIFF' and image.mode == 'RGBA':  # which OpenCV reads as lying on black
+        values = np.asarray(image, dtype=np.int32)
+        image = Image.fromarray(((values[..., :3] * values[..., 3:] + 127) // 255).astype(np.uint8))
     return np.array((image if turn is None else image.transpose(turn)).convert('RGB'))

@@ -71,6 +71,12 @@ def test_modes(tmp_path: Path, pixels: np.ndarray) -> None:
         assert np.array_equal(read_pixels(tmp_path / f'{name}.png'), read_picture(tmp_path / f'{name}.png')[..., ::-1])
 
 
+def test_alpha_of_tiff_is_on_black(tmp_path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(np.dstack([pixels, pixels[..., 1]])).save(tmp_path / 'a.tif')
+    found, expected = read_pixels(tmp_path / 'a.tif'), read_picture(tmp_path / 'a.tif')[..., ::-1]
+    assert np.abs(found.astype(int) - expected).max() <= 1 and np.abs(found.astype(int) - pixels).max() > 20
+
+
 def test_what_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(tmp_path / 'a.jpg')
     (tmp_path / 'cut.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:-40])

@@ -163,7 +163,7 @@ class _Cleaner:
         """The box in the decoded picture, or why there is none, and what was done to it."""
         given: Any = row.get('bbox')
         written = read_box(given)
-        if written is None:
+        if written is None or (mask is not None and not any(written)):  # of zeros alone: nobody has filled it in
             return self.box_of_mask(given, picture, mask)
         if written is not given:
             self.filled['numbers as text', 'have a box of text'] += 1

@@ -343,6 +343,7 @@ CASES: dict[str, tuple[Callable[[Table], None], Callable[[Table], None], dict[tu
     ),
     # Boxes
     'no box but a mask': (put('annotations.1.bbox', []), same, {(REPAIRED, 'no box'): 1}),
+    'a box of zeros and a mask': (put('annotations.1.bbox', [0, 0, 0, 0]), same, {(REPAIRED, 'no box'): 1}),
     'box with NaN': (
         all_of(put('annotations.2.bbox', [1, NAN, 30, 20])),
         without(2),

@@ -222,7 +222,7 @@ def test_coloured_maps_of_which_one_shows_the_ground_alone(tmp_path: Path) -> No
 def test_grey_and_coloured_maps_together(tmp_path: Path) -> None:
     picture = np.zeros((32, 48, 3), np.uint8)
     picture[:, 20:] = (70, 130, 180)
-    with pytest.raises(UserError, match='Some maps are grey, such as 1.png, and some are coloured, such as 0.png'):
+    with pytest.raises(UserError, match=r'Some maps are grey, such as 1\.png, and some are coloured, such as 0\.png'):
         _code(tmp_path, picture, _values(0, 1))
 
 

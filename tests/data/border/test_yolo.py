@@ -104,6 +104,11 @@ def test_paths_are_looked_up_from_the_root_too(tmp_path: Path) -> None:
     assert [row['file_name'] for row in tables['val'].table['images']] == ['images/val/a.jpg']
 
 
+def test_roboflows_paths_are_no_repair(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {'a.jpg': BOX}, 'train: ../images/train\nval: ../images/train\nnames: [cat]\n')
+    assert _read(tmp_path)[1].count() == 0
+
+
 def test_lists_of_which_nothing_is_there_say_why(tmp_path: Path) -> None:
     write_yolo(tmp_path, {'a.jpg': BOX}, 'train: train.txt\nval: train.txt\nnames: [cat]\n')
     write_text(tmp_path / 'train.txt', 'gone.jpg\n')

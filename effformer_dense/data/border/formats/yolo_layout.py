@@ -230,7 +230,8 @@ def _locate(tree: Tree, base: Path, declared: str, value: str, where: str, findi
         UserError: it leads out of the folder, and nothing of that name is inside.
     """
     value = value.replace('\\', '/').strip()
-    written = [base / declared / value, base / value]
+    # Roboflow writes ../train/images for what lies beside data.yaml.
+    written = [base / declared / value, base / value, base / re.sub(r'^(\.\./)+', '', value)]
     for path in written:
         inside = tree.inside(path)
         if inside is not None and (tree.has_folder(inside) or tree.has_file(inside)):

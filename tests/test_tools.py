@@ -52,7 +52,7 @@ def test_help_needs_neither_data_nor_torch(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     texts = done.stdout.split('\0')[1:]
-    assert [f'python tools/{tool}.py' in text for tool, text in zip(tools, texts, strict=True)] == [True] * len(tools)
+    assert [f'python {TOOLS / tool}.py' in text for tool, text in zip(tools, texts, strict=True)] == [True] * len(tools)
 
 
 @pytest.mark.slow

@@ -86,7 +86,8 @@ def _errors_told() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()  # here, and not when Python ends, it may fail
+            if sys.stdout is not None:  # closed by who started it
+                sys.stdout.flush()  # here, and not when Python ends, it may fail
     except UserError as error:
         if os.environ.get('LOCAL_RANK', '0') == '0':
             _end(message_of(error))

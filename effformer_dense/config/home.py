@@ -45,6 +45,5 @@ def config_names() -> list[str]:
 def data_place(relative: str | Path) -> Path:
     """Where data are: below the checkout if they are there and not below the current directory; else below that."""
     here = Path(relative).absolute()
-    return (
-        CHECKOUT / relative if CHECKOUT is not None and not here.exists() and (CHECKOUT / relative).exists() else here
-    )
+    there = None if CHECKOUT is None else CHECKOUT / relative
+    return there if there is not None and there.exists() and not here.exists() else here

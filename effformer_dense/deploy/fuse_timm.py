@@ -33,7 +33,7 @@ def fuse_timm(backbone: TimmFeatures) -> None:
     if dtype in (torch.float16, torch.bfloat16):  # whose rounding would hide what is wrong
         backbone.float()
     images = _images(backbone)
-    with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):  # of 10 bits
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # of 10 bits
         wanted = backbone(images)
         backbone.model = reparameterize_model(backbone.model, inplace=True).requires_grad_(False)
         for conv, norm_name in _pairs(backbone, images):

@@ -104,7 +104,7 @@ def _classes(
     tree: Tree, maps: MapSet, options: OwnDataOptions
 ) -> tuple[ClassTable | None, Sequence[str] | None, tuple[int | str, ...]]:
     """Table of colours or numbers, names of the classes, and values, or names, that mean nothing."""
-    ignored = tuple(int(word) if word.isdigit() else word for word in options.ignore)
+    ignored = tuple(int(word) if word.isdecimal() else word for word in options.ignore)
     names: Sequence[str] | None = options.classes or None
     if maps.city_ids or maps.train_ids:
         numbers = _CITYSCAPES_IDS if maps.city_ids else tuple(range(19))

@@ -52,8 +52,8 @@ def _run(settings: Settings, folder: Path, jobs: int) -> dict[str, Any]:
         wait_for(evaluations)
         scores = Scores(settings, folder, nets)
         write_report(scores)  # of most of it; fine-tuning takes as long again
-        tuned = product(scores.seeds, tuned_contenders(scores))
-        wait_for([executor.submit(evaluate_tuned, settings, folder, seed, contender) for seed, contender in tuned])
+        tuned = product(tuned_contenders(scores), scores.seeds)
+        wait_for([executor.submit(evaluate_tuned, settings, folder, seed, contender) for contender, seed in tuned])
     return write_report(scores)
 
 

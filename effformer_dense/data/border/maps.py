@@ -26,6 +26,8 @@ from .pairs import Pair, turn_of
 _MOST_VALUES = 1024
 #: RGB colours are kept as one number above those of grey maps.
 _COLOUR = 1 << 24
+#: What maps of 16 bits have for 255.
+_UNLABELLED_16 = 65535
 #: 1 in a map of one bit, until the other maps have told what that is.
 _BIT = _COLOUR - 1
 #: How the class is called that is none.
@@ -303,7 +305,7 @@ def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int])
     assert table.values is not None
     numbers = {value: number for number, value in enumerate(table.values)}
     index = {value: numbers.get(value, UNLABELLED) for value in values}
-    unknown = [value for value in values if value not in numbers and value not in (UNLABELLED, *ignored)]
+    unknown = [value for value in values if value not in numbers and value not in (UNLABELLED, _UNLABELLED_16, *ignored)]
     if unknown:
         raise UserError(f'{table.source} has no class with the number {unknown[0]}, and pixels of the maps have it.')
     index |= {value: UNLABELLED for value in values if value in ignored}
@@ -311,7 +313,7 @@ def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int])
 
 
 def _code_numbers(values: list[int], names: Sequence[str] | None, ignored: Sequence[int], findings: Findings) -> Coding:
-    void = {UNLABELLED, *ignored}
+    void = {UNLABELLED, _UNLABELLED_16, *ignored}
     if 0 in ignored and names and names[0].lower() in _GROUND:
         names = names[1:]  # what 0 is called, which means nothing
     kept = [value for value in values if value not in void]

@@ -78,8 +78,15 @@ def write_report(scores: Scores) -> dict[str, Any]:
     write_text(folder / 'results.json', json.dumps(results, indent=1))
     write_text(folder / 'tables.md', '\n'.join(_tables(results)))
     write_atomically(folder / 'accuracy.png', lambda path: _plot_accuracy(scores).savefig(path, dpi=110))
-    write_atomically(folder / 'tables.png', lambda path: _plot_tables(folder, scores.seeds[0]).savefig(path, dpi=110))
+    for weights in _weights_of(scores)[:1]:
+        write_atomically(folder / 'tables.png', lambda path, net=weights: _plot_tables(net).savefig(path, dpi=110))
     return results
+
+
+def _weights_of(scores: Scores) -> list[Path]:
+    """Weights of the nets that are at hand; of others the scores alone may have been brought here."""
+    places = (scores.folder / f'seed_{seed}' / 'trained.pth' for seed in scores.seeds)
+    return [place for place in places if place.exists()]
 
 
 def _control(scores: Scores) -> dict[str, Any]:
@@ -225,9 +232,9 @@ def _plot_accuracy(scores: Scores) -> Figure:
     return figure
 
 
-def _plot_tables(folder: Path, seed: int, grid: Size = (25, 42), heads: int = 4) -> Figure:
-    """Tables of the first net's last attention, and what each mode makes of them."""
-    weights = torch.load(folder / f'seed_{seed}' / 'trained.pth', weights_only=True)
+def _plot_tables(net: Path, grid: Size = (25, 42), heads: int = 4) -> Figure:
+    """Tables of a net's last attention, and what each mode makes of them."""
+    weights = torch.load(net, weights_only=True)
     table = weights[[name for name in weights if name.endswith('bias.table')][-1]][:heads]
     modes = [mode for mode in TABLE_MODES if mode != 'zero']
     figure = Figure(figsize=(2.6 * (1 + len(modes)), 1.7 * heads), layout='constrained')

@@ -82,6 +82,11 @@ def test_maps_of_one_bit(others: list[tuple[int, ...]], wanted: list[list[int]],
     assert (coding.classes == ('background', 'foreground')) == (others in ([], [(0, 255)], [(0, 0)]))
 
 
+def test_maps_of_16_bits(tmp_path: Path) -> None:
+    coding, values, _ = _code(tmp_path, _values(0, 1, 65535, dtype=np.uint16), names=('a', 'b'))
+    assert values == [[0, 1, 255]] and coding.classes == ('a', 'b')
+
+
 def test_classes_of_coloured_maps_that_mean_nothing(tmp_path: Path) -> None:
     colours = ((0, 0, 0), (200, 0, 10), (0, 90, 0))
     table = ClassTable(('Void', 'Sky', 'Road'), colours, None, 'class_dict.csv')

@@ -53,10 +53,7 @@ def test_dialects_of_coco(files: dict[str, str], picture: str, tmp_path: Path) -
 def _table_of(root: Path, *rows: dict) -> dict:
     table = {**TABLE, 'images': [{'id': number, **row} for number, row in enumerate(rows, start=1)]}
     write_text(root / 'annotations' / 'all.json', json.dumps(table))
-    tree = list_tree(root)
-    found = recognise(tree, Findings(), 'coco')
-    assert isinstance(found, CocoSet)
-    return coco_tables(tree, found.files, Findings())['all'].table
+    return _coco_tables(root)['all'].table
 
 
 def test_of_folders_with_the_same_names_the_one_whose_pictures_have_the_sizes(tmp_path: Path) -> None:
@@ -90,6 +87,29 @@ def test_records_of_two_cameras_are_not_joined(tmp_path: Path) -> None:
     assert [picture.file_name for picture in pictures] == [f'images/cam1/{number}.jpg' for number in (1, 2, 3)]
     assert findings.count(Action.DROPPED, 'picture ambiguous') == 2
     assert findings.count(Action.REPAIRED, 'picture listed twice') == 0
+
+
+def test_a_test_split_without_annotations(tmp_path: Path) -> None:
+    """COCO's ``image_info_test2017.json`` beside the others; alone, it is no data set."""
+    info = {name: rows for name, rows in TABLE.items() if name != 'annotations'}
+    write_text(tmp_path / 'annotations' / 'image_info_test2017.json', json.dumps(info))
+    write_picture(tmp_path / 'test2017' / 'a.jpg')
+    with pytest.raises(UserError, match='has no list annotations'):
+        _coco_tables(tmp_path)
+    write_text(tmp_path / 'annotations' / 'instances_train2017.json', json.dumps(TABLE))
+    write_picture(tmp_path / 'train2017' / 'a.jpg')
+    tables = _coco_tables(tmp_path)
+    assert (
+        tables['test'].table['annotations'] == []
+        and tables['train'].table['images'][0]['file_name'] == 'train2017/a.jpg'
+    )
+
+
+def _coco_tables(root: Path) -> dict:
+    tree = list_tree(root)
+    found = recognise(tree, Findings(), 'coco')
+    assert isinstance(found, CocoSet)
+    return coco_tables(tree, found.files, Findings())
 
 
 def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:

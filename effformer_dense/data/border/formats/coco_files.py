@@ -28,7 +28,8 @@ def coco_tables(tree: Tree, files: Mapping[str, str], findings: Findings) -> dic
     """
     tables = {}
     for split, file in files.items():
-        table = read_table(tree.root / file, findings)
+        may_lack = split == 'test' and len(files) > 1  # as COCO's image_info_test2017.json does
+        table = {'annotations': [], **read_table(tree.root / file, findings, annotated=not may_lack)}
         folder = _picture_folder(tree, file, split, table)
         if folder:
             table = {**table, 'images': [_below(folder, row) for row in table['images']]}

@@ -305,7 +305,8 @@ def _code_by_table(values: list[int], table: ClassTable, ignored: Sequence[int])
     assert table.values is not None
     numbers = {value: number for number, value in enumerate(table.values)}
     index = {value: numbers.get(value, UNLABELLED) for value in values}
-    unknown = [value for value in values if value not in numbers and value not in (UNLABELLED, _UNLABELLED_16, *ignored)]
+    void = {UNLABELLED, _UNLABELLED_16, *ignored}
+    unknown = [value for value in values if value not in numbers and value not in void]
     if unknown:
         raise UserError(f'{table.source} has no class with the number {unknown[0]}, and pixels of the maps have it.')
     index |= {value: UNLABELLED for value in values if value in ignored}

@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: Names the last checkpoint of a work dir; a hint, for a training that was killed may have written one more.
 POINTER = 'last_checkpoint'
+#: How folders begin in which checkpoints of earlier trainings of a work dir are.
+EARLIER = 'earlier_'
 _TRAINING = re.compile(r'(epoch|iter)_(\d+)\.pth')
 _LONGEST_PATH = 4096
 

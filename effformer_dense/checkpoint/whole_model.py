@@ -17,7 +17,7 @@ from .adapter import report_whole
 from .layouts import backbone_prefixes
 from .loaders import safe_loaders
 from .unwrap import versions_in, weights_in
-from .whole_files import newest_whole
+from .whole_files import EARLIER, newest_whole
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -34,7 +34,9 @@ def find_checkpoint(path: Path) -> Path:
     if found is None and flaws:
         raise UserError(f'{path} holds no whole checkpoint: {"; ".join(flaws)}. Start the training anew.')
     if found is None:
-        raise UserError(f'{path} holds no checkpoint (epoch_N.pth or iter_N.pth). Train first.')
+        earlier = max(path.glob(f'{EARLIER}*'), default=None)
+        way_out = 'Train first.' if earlier is None else f'Those of an earlier training are in {earlier}.'
+        raise UserError(f'{path} holds no checkpoint (epoch_N.pth or iter_N.pth). {way_out}')
     if flaws:
         print_log(f'{path}: {"; ".join(flaws)}. {found.name} is taken instead.', 'current', logging.WARNING)
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...checkpoint.whole_files import POINTER
+from ...checkpoint.whole_files import EARLIER, POINTER
 from ...errors import UserError
 
 #: Checkpoints as MMEngine names them: files, or folders where DeepSpeed writes them.
@@ -45,7 +45,7 @@ def set_aside(cfg: Config) -> list[Path]:
         paths = _left_in(folder)
         if paths:
             newest = max(path.stat().st_mtime for path in paths)
-            target = _unused(folder / time.strftime('earlier_%Y%m%d_%H%M%S', time.localtime(newest)))
+            target = _unused(folder / time.strftime(f'{EARLIER}%Y%m%d_%H%M%S', time.localtime(newest)))
             target.mkdir()
             for path in paths:
                 path.rename(target / path.name)

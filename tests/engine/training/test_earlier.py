@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 
 from effformer_dense.checkpoint.whole_files import newest_whole
+from effformer_dense.checkpoint.whole_model import find_checkpoint
 from effformer_dense.engine.training.earlier import check_not_wanted, set_aside
 from effformer_dense.errors import UserError
 
@@ -38,6 +39,8 @@ def test_checkpoints_are_moved_and_the_config_is_copied(tmp_path: Path) -> None:
     left = {path.name for path in work_dir.iterdir()} - {aside.name}
     assert left == {'mine.py', 'other.py', 'weights.pth', 'run.json'}
     assert newest_whole(work_dir)[0] is None
+    with pytest.raises(UserError, match=f'Those of an earlier training are in {aside}'):
+        find_checkpoint(work_dir)
     assert set_aside(_config(work_dir)) == [], 'once is enough'
 
 

@@ -71,7 +71,7 @@ def test_processes_share_states_and_score_as_one_does(tmp_path: Path) -> None:
     first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
     assert first == second
     for metric, scores in alone.items():
-        assert first[metric] == pytest.approx(scores, abs=1e-5)
+        assert first[metric] == pytest.approx(scores, abs=5e-5)  # sums of other numbers of threads
 
 
 @pytest.mark.slow

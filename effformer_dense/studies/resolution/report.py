@@ -78,15 +78,17 @@ def write_report(scores: Scores) -> dict[str, Any]:
     write_text(folder / 'results.json', json.dumps(results, indent=1))
     write_text(folder / 'tables.md', '\n'.join(_tables(results)))
     write_atomically(folder / 'accuracy.png', lambda path: _plot_accuracy(scores).savefig(path, dpi=110))
-    for weights in _weights_of(scores)[:1]:
-        write_atomically(folder / 'tables.png', lambda path, net=weights: _plot_tables(net).savefig(path, dpi=110))
+    net = _weights(scores)
+    if net is not None:
+        figure = _plot_tables(net)
+        write_atomically(folder / 'tables.png', lambda path: figure.savefig(path, dpi=110))
     return results
 
 
-def _weights_of(scores: Scores) -> list[Path]:
-    """Weights of the nets that are at hand; of others the scores alone may have been brought here."""
+def _weights(scores: Scores) -> Path | None:
+    """Weights of a net; None where the scores alone have been brought here."""
     places = (scores.folder / f'seed_{seed}' / 'trained.pth' for seed in scores.seeds)
-    return [place for place in places if place.exists()]
+    return next((place for place in places if place.exists()), None)
 
 
 def _control(scores: Scores) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -18,6 +17,7 @@ from ..rows import find_row
 from ..variants import MIN_SIDE_PX, STRIDES, Variant
 from .recorded import OutputNorm
 from .tracing import has_values, is_recording, wants_standard_operators
+from .weights import TakesWeights
 
 
 class Stage(nn.Module):
@@ -40,7 +40,7 @@ class Stage(nn.Module):
         return x
 
 
-class DenseBackbone(BaseModule):
+class DenseBackbone(TakesWeights):
     """Base of the backbones: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32, of five stages 1/64 as well.
 
     A family calls :meth:`_assemble` at the end of its ``__init__``, once all is set that its parts are built from.
@@ -64,13 +64,6 @@ class DenseBackbone(BaseModule):
     Raises:
         UserError: an argument outside its choices.
     """
-
-    #: Called before weights are loaded as ``adapter(backbone, state_dict, prefix)`` and may rewrite ``state_dict``
-    #: in place; set by :mod:`effformer_dense.checkpoint`, so that the backbones need not know file layouts.
-    state_dict_adapter: ClassVar[Callable[[DenseBackbone, dict, str], None] | None] = None
-
-    #: Context in which ``init_cfg`` is carried out; set there too, so that its files are read without running anything.
-    reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
 
     #: Whether the family's published dense models have ``out_norm``.
     norms_outputs: ClassVar[bool] = False
@@ -110,7 +103,6 @@ class DenseBackbone(BaseModule):
         self.out_norms = nn.ModuleDict({str(index): OutputNorm(self.variant.widths[index]) for index in normed})
         self.apply(_init_linear)
         self._freeze()
-        self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)
 
     def _build_stem(self) -> nn.Module:
         raise NotImplementedError
@@ -145,11 +137,6 @@ class DenseBackbone(BaseModule):
         if self.training and dist.is_available() and dist.is_initialized():
             outputs[-1] = reached_by(outputs[-1], list(self.out_norms.parameters()))
         return tuple(outputs)
-
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says; what is in a file that it names is never run."""
-        with type(self).reading():
-            super().init_weights()
 
     def layers(self) -> list[list[str]]:
         """Names of the parameters, from the first layer to the last, in groups that learn at one rate.
@@ -240,12 +227,6 @@ def _init_linear(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
-
-
-def _adapt_state_dict(module: DenseBackbone, state_dict: dict, prefix: str, *_: object) -> None:
-    adapter = type(module).state_dict_adapter
-    if adapter is not None:
-        adapter(module, state_dict, prefix)
 
 
 def _recomputed(block: nn.Module, x: Tensor) -> Tensor:

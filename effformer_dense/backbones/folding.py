@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .hooks import is_watched
 from .tracing import is_recording
 
 
@@ -21,7 +22,7 @@ def folds_in_training(norm: nn.Module, conv: nn.Conv2d) -> TypeGuard[_BatchNorm]
         and not norm.training
         and can_fold(norm)
         and not is_recording()
-        and not any(one._forward_hooks or one._forward_pre_hooks for one in (conv, norm))
+        and not is_watched(conv, norm)
     )
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .hooks import is_watched
 from .tracing import is_recording
 
 
@@ -31,7 +32,7 @@ def is_lean(norm: nn.Module, activation: nn.Module, x: Tensor) -> TypeGuard[nn.B
         and x.numel() > x.shape[1]  # one value per channel has no variance: the norm itself says so
         and torch.is_grad_enabled()
         and (x.requires_grad or norm.weight.requires_grad)
-        and not _is_watched(norm, activation)
+        and not is_watched(norm, activation)
     )
 
 
@@ -67,16 +68,11 @@ def may_overwrite(x: Tensor, makers: Iterable[nn.Module]) -> bool:
 
     Not if somebody watches one of its ``makers`` by hooks, and may hold it.
     """
-    return x.device.type == 'cpu' and not torch.is_grad_enabled() and not is_recording() and not _is_watched(*makers)
+    return x.device.type == 'cpu' and not torch.is_grad_enabled() and not is_recording() and not is_watched(*makers)
 
 
 def _is_gelu(activation: nn.Module) -> bool:
     return type(activation) is nn.GELU and activation.approximate == 'none'
-
-
-def _is_watched(*modules: nn.Module) -> bool:
-    """Whether hooks want to see what goes in or comes out."""
-    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
 
 
 class _BatchNormGelu(torch.autograd.Function):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any
 
 import torch.distributed as dist
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,10 +19,11 @@ from .pyramid import MAX_FACTOR, Resample
 from .timm_models import EXAMPLES, Level, build, create, infos, levels_of, maps_of, rounded_up
 from .timm_quirks import forget_biases, keep_activations, track_once
 from .tracing import is_recording
+from .weights import TakesWeights
 
 
 @MODELS.register_module()
-class TimmFeatures(BaseModule):
+class TimmFeatures(TakesWeights):
     """A model of timm as a backbone: an image of any size to maps at 1/4, 1/8, 1/16 and 1/32.
 
     Of each stride the deepest map that the model has is taken. A stride that it has not is made from the nearest map
@@ -64,10 +63,6 @@ class TimmFeatures(BaseModule):
         [(1, 48, 56, 84), (1, 96, 28, 42), (1, 192, 14, 21), (1, 384, 7, 11)]
     """
 
-    #: As of :class:`.base.DenseBackbone`, and set where those are.
-    state_dict_adapter: ClassVar[Callable[[TimmFeatures, dict, str], None] | None] = None
-    reading: ClassVar[Callable[[], AbstractContextManager]] = nullcontext
-
     def __init__(
         self,
         model_name: str,
@@ -103,7 +98,6 @@ class TimmFeatures(BaseModule):
         if with_cp:
             self._recompute()
         self._freeze()
-        self._register_load_state_dict_pre_hook(_adapt_state_dict, with_module=True)
         self.register_load_state_dict_post_hook(forget_biases)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -135,8 +129,7 @@ class TimmFeatures(BaseModule):
         Raises:
             MissingFileError: they are neither cached nor to be had; the ways out are named.
         """
-        with type(self).reading():
-            super().init_weights()  # which lets timm's model start anew
+        super().init_weights()  # which lets timm's model start anew
         if self.pretrained:
             self.model.load_state_dict(self._fetch())
 
@@ -286,12 +279,6 @@ class TimmFeatures(BaseModule):
             return self.levels[-(-len(self.levels) * self.frozen_stages // 4) - 1]
         ends = [level for level in self.levels if level.stride <= STRIDES[self.frozen_stages - 1]]
         return ends[-1] if ends else None
-
-
-def _adapt_state_dict(module: TimmFeatures, state_dict: dict, prefix: str, *_: object) -> None:
-    adapter = type(module).state_dict_adapter
-    if adapter is not None:
-        adapter(module, state_dict, prefix)
 
 
 def _block_of(name: str) -> str:

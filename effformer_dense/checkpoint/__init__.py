@@ -5,6 +5,7 @@ Importing it teaches the backbones the layouts and reading that runs nothing, an
 
 from ..backbones.base import DenseBackbone
 from ..backbones.timm_features import TimmFeatures
+from ..backbones.weights import TakesWeights
 from .adapter import adapt_state_dict, match
 from .convert import Conversion, convert, convert_file
 from .hub import fetch_huggingface, fetch_timm
@@ -16,9 +17,8 @@ from .timm_adapter import adapt_timm
 from .unwrap import find_backbone, take, weights_in
 
 DenseBackbone.state_dict_adapter = staticmethod(adapt_state_dict)
-DenseBackbone.reading = staticmethod(safe_loaders)
 TimmFeatures.state_dict_adapter = staticmethod(adapt_timm)
-TimmFeatures.reading = staticmethod(safe_loaders)
+TakesWeights.reading = staticmethod(safe_loaders)
 register_names()
 
 __all__ = [

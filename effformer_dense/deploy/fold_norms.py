@@ -17,6 +17,7 @@ from torch import nn
 
 from ..backbones.base import DenseBackbone
 from ..backbones.folding import can_fold, fold_norm
+from ..backbones.hooks import is_watched
 from ..backbones.timm_features import TimmFeatures
 
 
@@ -30,7 +31,7 @@ def fold_norms_outside(model: nn.Module) -> None:
         for conv_name, norm_name in _pairs(parent):
             conv: Any = parent.get_submodule(conv_name)
             norm = parent.get_submodule(norm_name)
-            if _is_plain(conv) and can_fold(norm) and not _is_watched(norm) and not shared & {id(conv), id(norm)}:
+            if _is_plain(conv) and can_fold(norm) and not is_watched(norm) and not shared & {id(conv), id(norm)}:
                 if conv.bias is None:
                     conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels), requires_grad=False)
                 setattr(parent, norm_name, nn.Identity())
@@ -92,9 +93,4 @@ def _is_plain(module: nn.Module) -> bool:
         from mmcv.cnn.bricks.wrappers import Conv2d
 
         kinds.add(Conv2d)
-    return type(module) in kinds and not _is_watched(module)
-
-
-def _is_watched(module: nn.Module) -> bool:
-    """Whether hooks change, or want to see, what goes in or comes out."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    return type(module) in kinds and not is_watched(module)

@@ -24,7 +24,7 @@ from .pictures import (
     tell_of_earlier_results,
     usable,
     without_results,
-)  # fmt: skip
+)
 from .predictor import Picture, Predictor
 from .progress import track
 from .video import Frame, Video, VideoWriter, as_video, check_video, frames_of

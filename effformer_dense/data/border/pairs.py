@@ -26,7 +26,7 @@ def turn_of(pair: Pair, findings: Findings, max_pixels: int) -> int:
         picture = read_header(pair[0], max_pixels, whole=True)
     except BrokenPictureError as error:
         raise BrokenPictureError(f'its picture {pair[0].name}: {error}') from error
-    seg_map = read_header(pair[1], max_pixels, whole=True)
+    seg_map = read_header(pair[1], max_pixels)  # it is decoded after that
     size, there = (picture.width, picture.height), (seg_map.width, seg_map.height)
     if size == there:
         if picture.orientation > 1 and not _proves(picture):

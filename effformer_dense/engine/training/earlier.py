@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
 from ...checkpoint.whole_files import EARLIER, POINTER
+from ...config.nodes import leaves
 from ...errors import UserError
 
 #: Checkpoints as MMEngine names them: files, or folders where DeepSpeed writes them.
@@ -26,10 +25,10 @@ def check_not_wanted(cfg: Config) -> None:
         UserError: it does.
     """
     left = {os.path.realpath(path) for folder in _folders(cfg) for path in _left_in(folder)}
-    for place, text in _texts(cfg._cfg_dict.to_dict()) if left else ():
-        if os.path.realpath(text) in left:
+    for place, value in leaves(cfg._cfg_dict) if left else ():
+        if isinstance(value, str) and os.path.realpath(value) in left:
             raise UserError(
-                f'{place} is {text}, of an earlier training in {cfg.work_dir}, to which this training writes as well. '
+                f'{place} is {value}, of an earlier training in {cfg.work_dir}, to which this training writes as well. '
                 'To go on with that one: --resume. To begin with its weights: another --work-dir.'
             )
 
@@ -76,15 +75,3 @@ def _unused(path: Path) -> Path:
         number += 1
         tried = path.with_name(f'{path.name}_{number}')
     return tried
-
-
-def _texts(value: Any, place: str = '') -> Iterator[tuple[str, str]]:
-    """Texts in a config and where they stand, such as ``model.backbone.init_cfg.checkpoint``."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _texts(part, f'{place}.{key}'.lstrip('.'))
-    elif isinstance(value, list | tuple):
-        for index, part in enumerate(value):
-            yield from _texts(part, f'{place}.{index}')

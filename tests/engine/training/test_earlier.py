@@ -71,14 +71,14 @@ def test_new_folders_have_nothing(tmp_path: Path) -> None:
     [
         (dict(load_from='{}/epoch_3.pth'), 'load_from'),
         (
-            dict(model=dict(backbone=dict(init_cfg=dict(checkpoint='{}/../work/iter_40.pth')))),
+            dict(model=dict(backbone=dict(init_cfg=dict(checkpoint='{}/../run/iter_40.pth')))),
             'model.backbone.init_cfg.checkpoint',
         ),
         (dict(distill=dict(teachers=['x', '{}/epoch_3.pth'])), 'distill.teachers.1'),
     ],
 )
 def test_a_training_that_begins_with_them_is_refused(entries: dict, place: str, tmp_path: Path) -> None:
-    work_dir = _used(tmp_path / 'work')
+    work_dir = _used(tmp_path / 'run')
     check_not_wanted(_config(work_dir, load_from=f'{work_dir}/weights.pth'))
     with pytest.raises(UserError, match=rf'^{place} is .*another --work-dir'):
         check_not_wanted(_config(work_dir, **_filled(entries, str(work_dir))))

@@ -86,17 +86,12 @@ def find_maps(tree: Tree, findings: Findings) -> MapSet | None:
             'Leave one kind of them in the folder.'
         )
     pairs: dict[str, list[tuple[str, str]]] = {}
-    chosen = set(keyed.values())
     for key, name in sorted(keyed.items()):
         if key not in pictures:
             findings.add(Action.DROPPED, 'map without picture', name, '', 'no picture has this name')
             continue
         pairs.setdefault(_split_of(pictures[key], name), []).append((pictures[key], name))
-    _tell_without_maps(pictures, keyed, chosen, findings)
-    for name, taken in alike.items():
-        if name not in chosen:
-            reason = f'{taken} is called so as well, and is taken for the map'
-            findings.add(Action.DROPPED, 'picture without map', name, '', reason)
+    _tell_without_maps(pictures, alike, keyed, findings)
     ade20k = ending == '' and all(PurePosixPath(key[-1]).name.startswith('ADE_') for key in keyed)
     return MapSet(pairs, ending, ade20k)
 
@@ -207,8 +202,11 @@ def _split_of(picture: str, name: str) -> str:
 
 
 def _tell_without_maps(
-    pictures: dict[tuple[str, ...], str], keyed: dict[tuple[str, ...], str], maps: set[str], findings: Findings
+    pictures: dict[tuple[str, ...], str], alike: dict[str, str], keyed: dict[tuple[str, ...], str], findings: Findings
 ) -> None:
-    with_map = {pictures[key] for key in keyed if key in pictures}
-    for name in sorted(set(pictures.values()) - with_map - maps):
-        findings.add(Action.DROPPED, 'picture without map', name, '', 'no segmentation map has this name')
+    maps, with_map = set(keyed.values()), {pictures[key] for key in keyed if key in pictures}
+    reasons = dict.fromkeys(sorted(set(pictures.values()) - with_map), 'no segmentation map has this name')
+    reasons |= {name: f'{taken} is called so as well, and is taken for the map' for name, taken in alike.items()}
+    for name, reason in reasons.items():
+        if name not in maps:
+            findings.add(Action.DROPPED, 'picture without map', name, '', reason)

@@ -21,7 +21,8 @@ from effformer_dense.data.border.findings import Findings
 from effformer_dense.detection.annotations import PUBLISHED, fit_annotations, is_coco
 from effformer_dense.errors import UserError
 from effformer_dense.tasks import Reading
-from tests.data.border.cases import CASES, REFUSED, put
+from tests.data.border.cases import CASES, REFUSED
+from tests.data.border.changes import put
 from tests.data.border.records import HEIGHT, WIDTH, Table, clean, make_pictures, save, square, table
 
 #: One kind of finding each.

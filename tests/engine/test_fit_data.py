@@ -17,7 +17,7 @@ from effformer_dense.engine.fit_data import FOLDER, fit_data
 from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions
 from effformer_dense.tasks import Reading
-from tests.data.border.cases import drop, put
+from tests.data.border.changes import drop, put
 from tests.data.border.folders import write_map, write_picture
 from tests.data.border.records import Table, make_pictures, save, table
 

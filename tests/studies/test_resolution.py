@@ -16,10 +16,11 @@ from effformer_dense.studies.jobs import workers
 from effformer_dense.studies.resolution import evaluation, training
 from effformer_dense.studies.resolution import run as run_module
 from effformer_dense.studies.resolution.evaluation import Contender
-from effformer_dense.studies.resolution.report import Scores
 from effformer_dense.studies.resolution.run import run
 from effformer_dense.studies.resolution.scenes import NUM_CLASSES
+from effformer_dense.studies.resolution.scores import Scores
 from effformer_dense.studies.resolution.settings import QUICK
+from effformer_dense.studies.resolution.tables import to_markdown
 
 TINY = replace(
     QUICK,
@@ -142,3 +143,12 @@ def test_folder_of_other_settings_is_refused_with_the_difference(tmp_path: Path)
     claim(tmp_path, TINY)
     with pytest.raises(UserError, match=r'batch is 1 there and 7 here. Name another folder with --out'):
         claim(tmp_path, replace(TINY, batch=7))
+
+
+def test_the_documentation_has_the_tables_of_the_published_results() -> None:
+    """Every row that begins with a mode or a question; the page may leave some out."""
+    docs = Path(__file__).parents[2] / 'docs'
+    made = set(to_markdown(json.loads((docs / 'studies' / 'resolution.json').read_text())).splitlines())
+    shown = {line for line in (docs / 'resolution.md').read_text().splitlines() if line.startswith(('| `', '| *w'))}
+    assert len(shown) > 50
+    assert shown <= made

@@ -17,8 +17,9 @@ pytest.importorskip('mmseg')
 from effformer_dense.errors import UserError
 from effformer_dense.search import run as search_run
 from effformer_dense.search.space import Space
+from effformer_dense.studies import trainings
 from effformer_dense.studies.search import run as study
-from effformer_dense.studies.search import trainings, walks
+from effformer_dense.studies.search import walks
 from effformer_dense.studies.search.report import Scores, kendall
 from effformer_dense.studies.search.rivals import find_rivals, shrunk_states
 from effformer_dense.studies.search.settings import QUICK

@@ -12,8 +12,9 @@ from ...errors import UserError
 from ..folder import working_on
 from ..jobs import silence_init, wait_for, workers
 from .evaluation import contenders, evaluate_tuned, evaluate_untuned, train_net
-from .report import Scores, tuned_contenders, write_report
+from .report import write_report
 from .scenes import handwritten
+from .scores import Scores, tuned_contenders
 from .settings import Settings
 
 #: Nets may be trained, as multiples of those that are wanted.

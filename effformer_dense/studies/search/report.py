@@ -17,9 +17,9 @@ from ...rows import to_arch
 from ...search.latency import LatencyTable
 from ...search.space import State
 from ..estimates import Estimate, estimate
+from ..trainings import METRIC
 from .rivals import Rival
 from .settings import Settings
-from .trainings import METRIC
 from .walks import TableWalk
 
 

@@ -13,12 +13,13 @@ from ...search.space import State
 from ...search.timing import Effort, measure_rows
 from ..folder import working_on
 from ..jobs import silence_init, wait_for, workers
+from ..trainings import Training, length_of, run_training, scores_of
+from .configs import config_of
 from .kept import kept
 from .report import Scores, write_report
 from .rivals import Measure, Rival, find_rivals
 from .searched import Note, Searched, searched_for
 from .settings import Settings
-from .trainings import Training, config_of, length_of, run_training, scores_of
 from .walks import TableWalk, table_walks
 
 

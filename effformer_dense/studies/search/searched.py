@@ -18,8 +18,8 @@ from ...search.methods import JOINT
 from ...search.run import search
 from ...search.space import Space
 from ...search.walk import Record, read_path
+from ..trainings import length_of
 from .settings import Settings
-from .trainings import length_of
 
 Note = Callable[[str], None]
 

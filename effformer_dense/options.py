@@ -116,6 +116,9 @@ class EvaluationOptions:
         if self.show_count < 0:
             raise UserError(f'--show-count {self.show_count} is negative.')
         _check_threshold(self.score_threshold)
+        for name in ('show_count', 'score_threshold'):  # which have no say in scores
+            if self.show_dir is None and getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise UserError(f'--{name.replace("_", "-")} is for drawn pictures: name a folder by --show-dir.')
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS
 
+from ..data.resizing import kind_of
 from ..errors import UserError
 from ..options import ConfigOptions
 from .datasets import DatasetView, dataset_nodes, datasets_of, view
@@ -122,5 +123,5 @@ def _set_map_loading(cfg: Config, said: set[KeyPath]) -> None:
         return
     for pipeline, dataset in pipelines:
         for _, step in walk(pipeline):
-            if step.get('type') == 'LoadSegmentationMap' and dataset.file_classes:
+            if kind_of(step) == 'LoadSegmentationMap' and dataset.file_classes:
                 step['num_classes'] = len(dataset.file_classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..data.resizing import kind_of
 from ..errors import UserError
 from ..runtime.metadata import Resizing
 
@@ -23,7 +24,7 @@ def resizing_of(pipeline: Sequence[Mapping[str, Any]]) -> Resizing:
     """
     resizing = None
     for place, step in enumerate(pipeline):
-        kind = _name(step['type'])
+        kind = kind_of(step)
         if kind in _ANNOTATIONS + _PACKING:
             continue
         if kind == 'Resize' and resizing is None and _is_plain(step):
@@ -35,10 +36,6 @@ def resizing_of(pipeline: Sequence[Mapping[str, Any]]) -> Resizing:
                 'file: one Resize(scale=(width, height), keep_ratio=...) can. Set test_dataloader.dataset.pipeline.'
             )
     return resizing or Resizing()
-
-
-def _name(kind: Any) -> str:
-    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def _is_plain(step: Mapping[str, Any]) -> bool:

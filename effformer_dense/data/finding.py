@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UserError
@@ -30,7 +31,7 @@ def find_pictures(source: str) -> list[Path]:
         if path.suffix.lower() not in PICTURE_SUFFIXES:
             raise UserError(f'{path} is no picture: known are {", ".join(PICTURE_SUFFIXES)}.')
         return [path]
-    candidates = path.rglob('*') if path.is_dir() else map(Path, glob.glob(source, recursive=True))
+    candidates = _below(path) if path.is_dir() else map(Path, glob.glob(source, recursive=True))
     files = [p for p in candidates if p.is_file() and not p.name.startswith('.')]  # '._NAME' are no pictures
     found = sorted(p for p in files if p.suffix.lower() in PICTURE_SUFFIXES)
     others = Counter(suffix for p in files if (suffix := p.suffix.lower()) in _UNKNOWN_SUFFIXES)
@@ -38,9 +39,18 @@ def find_pictures(source: str) -> list[Path]:
         said = ', '.join(f'{number} {suffix}' for suffix, number in sorted(others.items()))
         print(f'Left out of {source}, for want of a reader: {said}. Convert them to JPEG or PNG.')
     if not found:
-        what = 'holds no pictures' if path.is_dir() else 'matches no file'
-        raise UserError(f'{source} {what} ({", ".join(PICTURE_SUFFIXES)}).')
+        what = 'holds no pictures' if path.is_dir() else 'matches no picture' if files else 'matches no file'
+        seen = ', '.join(f'{number} {suffix}' for suffix, number in Counter(p.suffix for p in files).most_common(5))
+        rest = f' There is: {seen}. Videos are named one at a time.' if seen else ''
+        raise UserError(f'{source} {what} ({", ".join(PICTURE_SUFFIXES)}).{rest}')
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """What is in a folder, to the bottom, but for hidden folders: ``.ipynb_checkpoints`` has pictures a second time."""
+    for path in folder.rglob('*'):
+        if not any(part.startswith('.') for part in path.relative_to(folder).parent.parts):
+            yield path
 
 
 def check_sides(path: object, width: int, height: int) -> None:

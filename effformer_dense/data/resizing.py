@@ -14,6 +14,13 @@ from ..variants import MIN_SIDE_PX
 Pipeline = Sequence[Mapping[str, Any]]
 
 
+def kind_of(step: Mapping[str, Any]) -> str:
+    """Name of the class that a dict of a config stands for, whether its ``type`` is the class, its name, or either with
+    scope or module."""
+    kind = step.get('type')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
 def smallest_size(pipeline: Pipeline, width: int, height: int) -> tuple[int, int]:
     """Width and height of a picture after a pipeline's resizing steps; the smallest, where chance decides.
 
@@ -22,7 +29,7 @@ def smallest_size(pipeline: Pipeline, width: int, height: int) -> tuple[int, int
         width, height: of the picture, in px.
     """
     for step in pipeline:
-        kind = str(step.get('type')).rpartition('.')[2]
+        kind = kind_of(step)
         options = {**step, **(step.get('resize_kwargs') or {})}
         sizes = [
             mmcv.rescale_size((width, height), scale) if options.get('keep_ratio') else scale

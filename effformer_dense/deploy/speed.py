@@ -9,6 +9,7 @@ from ..backbones.attention import DownsamplingAttention, MapAttention, TokenAtte
 from ..backbones.base import DenseBackbone
 from ..backbones.fused import TiledMlp
 from ..backbones.timm_features import TimmFeatures
+from ..errors import UserError
 from .fuse import fuse
 
 
@@ -26,20 +27,23 @@ def speed_up(model: nn.Module, fused: bool, compiled: bool, precision: str = 'fp
         ``model``, or the fused copy.
 
     Raises:
-        UserError: see :func:`.fuse.fuse`.
+        UserError: see :func:`.fuse.fuse`; or there is no backbone of this package to be compiled.
     """
     if fused or precision != 'fp32':
         model = fuse(model, precision)
     if compiled:
-        for module in model.modules():
-            if isinstance(module, DenseBackbone):
-                _compile(module)
-            elif isinstance(module, TimmFeatures):
-                module.compile(dynamic=True)
+        backbones = [module for module in model.modules() if isinstance(module, DenseBackbone | TimmFeatures)]
+        if not backbones:
+            raise UserError(
+                f'{type(model).__name__} has no backbone of effformer_dense to be compiled: EfficientFormerV1, '
+                'EfficientFormerV2, EdgeViT or TimmFeatures. Leave out --compile.'
+            )
+        for backbone in backbones:
+            _compile(backbone)
     return model
 
 
-def _compile(backbone: DenseBackbone) -> None:
+def _compile(backbone: DenseBackbone | TimmFeatures) -> None:
     """Compile a backbone for any size, in pieces between its attention blocks and its tiled MLPs.
 
     Those do by themselves what a compiler does worse: chunks and tiles of sizes that it does not know. And each piece

@@ -32,6 +32,8 @@ def check_exportable(model: Any) -> None:
     Raises:
         UserError: one is not; names it.
     """
+    if getattr(model, 'with_semantic_head', False) or hasattr(model, 'panoptic_fusion_head'):
+        raise _refusal(model, 'segments what is no object as well, which files have no place for')
     if hasattr(model, 'roi_head') and hasattr(model, 'rpn_head'):
         _check_two_stages(model)
     else:

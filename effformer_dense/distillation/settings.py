@@ -14,6 +14,7 @@ from ..checkpoint.whole_model import find_checkpoint
 from ..config.datasets import dataset_nodes
 from ..config.load import enter_scope, load_config
 from ..config.num_classes import follow_data_set
+from ..data.resizing import kind_of
 from ..errors import UserError, choice_error
 from ..options import MAX_PIXELS, ConfigOptions
 from ..preflight.model import check_backbone, pretrained_parts
@@ -125,7 +126,7 @@ def _preprocessor(cfg: Config) -> ConfigDict:
 
 def _read_pictures(cfg: Config, folder: Path, max_pixels: int) -> None:
     dataset = next(dataset_nodes(cfg.train_dataloader.dataset))  # of several, all as the first
-    steps = [step for step in dataset.get('pipeline') or () if step.get('type') not in _LABEL_STEPS]
+    steps = [step for step in dataset.get('pipeline') or () if kind_of(step) not in _LABEL_STEPS]
     for step in steps:
         step.pop('cat_max_ratio', None)  # of mmseg's RandomCrop: by labels
     cfg.train_dataloader.dataset = ConfigDict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..checkpoint.loaders import safe_loaders
 from ..checkpoint.whole_model import find_checkpoint, load_weights
 from ..config.datasets import datasets_of
 from ..data.pictures import read_picture
-from ..data.resizing import check_resized
+from ..data.resizing import check_resized, kind_of
 from ..deploy.precision import check_precision
 from ..deploy.speed import speed_up
 from ..errors import UserError
@@ -52,8 +52,8 @@ class TorchPredictor:
         self.task = self._task.name
         self.classes = self._task.classes(self.model, dataset_meta_of(cfg, meta))
         self._steps = datasets_of(cfg, 'test')[0].pipeline
-        steps = [step for step in self._steps if _name(step) not in _ANNOTATION_STEPS]
-        self._reads_plainly = bool(steps) and _name(steps[0]) == _LOADING and set(steps[0]) <= _PLAIN_OPTIONS
+        steps = [step for step in self._steps if kind_of(step) not in _ANNOTATION_STEPS]
+        self._reads_plainly = bool(steps) and kind_of(steps[0]) == _LOADING and set(steps[0]) <= _PLAIN_OPTIONS
         self._pipeline = Compose(steps[1:] if self._reads_plainly else steps)
 
     def read(self, path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -104,10 +104,6 @@ def infer(options: ConfigOptions, infer_options: InferOptions) -> Path:
     cfg = open_for_prediction(options)
     predictor = TorchPredictor(cfg, checkpoint, infer_options)
     return run(predictor, source, infer_options, options.max_pixels)
-
-
-def _name(step: Mapping[str, Any]) -> str:
-    return str(step['type']).rpartition('.')[2]
 
 
 def dataset_meta_of(cfg: Config, meta: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from ..config.load import load_config
 from ..config.nodes import walk
 from ..data.border.recipe import BOXES, MAPS, MASKS
+from ..data.resizing import kind_of
 from ..errors import UserError
 from ..options import ConfigOptions
 
@@ -36,7 +37,7 @@ def check_base(name: str, maps: bool) -> str:
         f'For {what}, build on {" or ".join(usual)}, on another variant of it, or on a config of your own like it.'
     )
     for pipeline, places in (_MAPS if maps else _OBJECTS).items():
-        steps = [str(step.get('type')).rpartition('.')[2] for step in cfg.get(pipeline) or ()]
+        steps = [kind_of(step) for step in cfg.get(pipeline) or ()]
         for place, kind in places.items():
             if steps[place : place + 1] != [kind]:
                 raise UserError(

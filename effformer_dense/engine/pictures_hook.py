@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
+from ..errors import UserError
 from ..files import write_png
 from ..tasks import task_named
 
@@ -22,6 +23,7 @@ class TestPicturesHook(Hook):
 
     Args:
         out_dir: where they are written, under the names of the pictures.
+        roots: folders of the data; of a picture below one, the folders between are kept.
         count: how many at most.
         score_threshold: lowest score of a drawn instance.
         task: name of the task.
@@ -29,28 +31,51 @@ class TestPicturesHook(Hook):
 
     __test__ = False
 
-    def __init__(self, out_dir: str, count: int = 20, score_threshold: float = 0.5, task: str = 'detection') -> None:
+    def __init__(
+        self,
+        out_dir: str,
+        roots: Sequence[str] = (),
+        count: int = 20,
+        score_threshold: float = 0.5,
+        task: str = 'detection',
+    ) -> None:
         self.out_dir = Path(out_dir)
+        self.roots = [Path(root).absolute() for root in roots]
         self.count = count
         self.score_threshold = score_threshold
         self.task = task_named(task)
-        self._written = 0
+        self._written: set[Path] = set()
 
     def before_test(self, runner) -> None:
-        self._written = 0
+        self._written.clear()
 
     def after_test_iter(
         self, runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
     ) -> None:
         for sample in outputs or ():
-            if self._written >= self.count:
+            if len(self._written) >= self.count:
                 return
             source = Path(sample.img_path)
             image = mmcv.imread(str(source), channel_order='rgb')
             meta = runner.visualizer.dataset_meta
             drawn = self.task.draw_comparison(image, sample.cpu(), meta, self.score_threshold)
-            write_png(self.out_dir / f'{source.stem}.png', drawn)
-            self._written += 1
+            place = self._place(source.absolute())
+            write_png(place, drawn)
+            self._written.add(place)
+
+    def _place(self, source: Path) -> Path:
+        """Where a picture's drawing goes: no other's place, nor its own.
+
+        Raises:
+            UserError: it would take the place of the picture.
+        """
+        root = next((root for root in self.roots if source.is_relative_to(root)), source.parent)
+        name = self.out_dir / source.relative_to(root)
+        places = (name.with_suffix('.png'), name.with_name(f'{name.name}.png'))
+        place = next((place for place in places if place not in self._written), places[1])
+        if place.resolve() == source.resolve():
+            raise UserError(f'{source} would be overwritten by its own drawing. Name another --show-dir.')
+        return place
 
     def after_test(self, runner) -> None:
-        print_log(f'{self._written} pictures (ground truth, predictions) in {self.out_dir}', runner.logger)
+        print_log(f'{len(self._written)} pictures (ground truth, predictions) in {self.out_dir}', runner.logger)

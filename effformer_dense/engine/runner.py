@@ -18,6 +18,7 @@ from ..checkpoint.whole_files import newest_whole
 from ..checkpoint.whole_model import check_start, find_checkpoint, load_weights
 from ..config.datasets import dataset_nodes, datasets_of
 from ..config.nodes import walk
+from ..data.resizing import kind_of
 from ..deploy.precision import check_precision
 from ..deploy.speed import speed_up
 from ..distillation import distil
@@ -194,6 +195,10 @@ def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
     """Check that outputs can be written without replacing existing files."""
     for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.save_segmentation_maps)):
         check_output_dir(folder)
+    folders = {Path(folder).resolve() for view in datasets_of(cfg, 'test') for folder in view.folders.values()}
+    shown = evaluation.show_dir
+    if shown is not None and any(shown.resolve().is_relative_to(folder) for folder in folders):
+        raise UserError(f'--show-dir {shown} is in a folder of the data set, whose files drawings could replace.')
     map_dir = evaluation.save_segmentation_maps
     if map_dir is not None and map_dir.is_dir() and any(map_dir.iterdir()):
         raise UserError(
@@ -208,12 +213,13 @@ def _set_outputs(cfg: Config, evaluation: EvaluationOptions, cfg_options: Sequen
         hook = dict(
             type=PICTURES_HOOK,
             out_dir=str(evaluation.show_dir),
+            roots=[str(folder) for view in datasets_of(cfg, 'test') for folder in view.folders.values()],
             count=evaluation.show_count,
             score_threshold=evaluation.score_threshold,
             task=task_of_model(cfg.model).name,
         )
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
-    metrics = [node for _, node in walk(cfg.test_evaluator) if node.get('type') == SegmentationMetric.__name__]
+    metrics = [node for _, node in walk(cfg.test_evaluator) if kind_of(node) == SegmentationMetric.__name__]
     source = dict(
         config=cfg.filename,
         checkpoint=str(evaluation.checkpoint),
@@ -243,7 +249,7 @@ def _enable_tta(cfg: Config) -> None:
             f'Test-time augmentation needs {" and ".join(missing)} in the config. For a segmentor, take both from '
             'configs/_base_/ade20k.py.'
         )
-    if cfg.tta_model.type == 'SegTTAModel' and cfg.model.type == 'TiledEncoderDecoder':
+    if kind_of(cfg.tta_model) == 'SegTTAModel' and kind_of(cfg.model) == 'TiledEncoderDecoder':
         raise UserError(
             "tta_model.type 'SegTTAModel' wants logits that TiledEncoderDecoder does not keep: 'MultiScaleFlipModel'."
         )

@@ -13,6 +13,7 @@ from mmengine.registry import TASK_UTILS
 
 from ..config.datasets import datasets_of
 from ..config.nodes import walk
+from ..data.resizing import kind_of
 from ..data.survey import Survey
 from ..errors import UserError
 from ..files import check_output_dir, write_atomically, write_png, write_text
@@ -146,7 +147,7 @@ def network_scale(cfg: Config, sizes: np.ndarray) -> np.ndarray:
         sizes: height and width, (P, 2).
     """
     views = datasets_of(cfg, 'test') or datasets_of(cfg, 'val')
-    step = next((step for view in views for step in view.pipeline if str(step.get('type')).endswith('Resize')), {})
+    step = next((step for view in views for step in view.pipeline if kind_of(step).endswith('Resize')), {})
     scale = step.get('scale')
     if not isinstance(scale, (list, tuple)) or len(scale) != 2:
         return np.ones(len(sizes))

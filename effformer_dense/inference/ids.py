@@ -45,7 +45,7 @@ class ImageIds:
         self._ids = {**{name: number for name, number in by_name.items() if short[name] == 1}, **ids}
 
     def __getitem__(self, file_name: str) -> int:
-        """Id of a picture.
+        """Id of a picture, by its path, of which the annotation file may know the end alone.
 
         Raises:
             UserError: it has none.

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import choice_error
+from ..errors import UserError, choice_error
 from ..files import write_atomically, write_png
 from ..results import Classes, Detections, Features, Result, Segmentation
 from .growing import GrowingList, GrowingText, write_pieces
@@ -32,6 +32,12 @@ class Output(ABC):
 
     def close(self) -> None:  # noqa: B027  for those that write nothing more
         """Write what belongs to all of them."""
+
+
+class FileOfAll(Output):
+    """Writes one file of all pictures, when it is closed."""
+
+    path: Path
 
 
 class Drawings(Output):
@@ -71,7 +77,7 @@ class FeatureFiles(Output):
         write_atomically(path, lambda scratch: np.savez(scratch, **arrays))
 
 
-class Tables(Output):
+class Tables(FileOfAll):
     """``predictions.json``: COCO's tables ``images``, ``categories`` and ``annotations``, the latter with ``score``.
 
     A panoptic model has no instances to be listed, and gets no file.
@@ -92,14 +98,18 @@ class Tables(Output):
 
     def close(self) -> None:
         """Write the tables."""
-        if self._has_instances:
+        if not self._has_instances:
+            print(
+                'Segments of a panoptic model have no scores: predictions.json is not written; --format csv lists them.'
+            )
+        else:
             pairs = zip(self.classes.numbers, self.classes.names, strict=True)
             categories = json.dumps([{'id': number, 'name': name} for number, name in pairs])
             head, middle = '{"images": ', f', "categories": {categories}, "annotations": '
             write_pieces(self.path, head, self._images, middle, self._annotations, '}')
 
 
-class CocoResults(Output):
+class CocoResults(FileOfAll):
     """``results.json``: a list of entries that ``COCO.loadRes`` takes."""
 
     def __init__(self, out_dir: Path, ids: ImageIds, classes: Classes) -> None:
@@ -107,8 +117,10 @@ class CocoResults(Output):
         self._entries = GrowingList(out_dir)
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Collect the entries of one picture."""
-        for entry in replace(result, classes=self._classes).to_coco(self._ids[picture.file_name]):
+        """Collect the entries of one picture; raises ``UserError`` for one of a panoptic model."""
+        if isinstance(result, Detections) and result.scores is None:
+            raise UserError('--format coco: segments of a panoptic model have no scores. --format csv lists them.')
+        for entry in replace(result, classes=self._classes).to_coco(self._ids[picture.known_as]):
             self._entries.append(entry)
 
     def close(self) -> None:
@@ -116,7 +128,7 @@ class CocoResults(Output):
         write_pieces(self.path, self._entries)
 
 
-class Csv(Output):
+class Csv(FileOfAll):
     """``results.csv``: an object, or a class of a picture, in each line."""
 
     def __init__(self, out_dir: Path) -> None:

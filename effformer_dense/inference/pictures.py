@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import glob
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ Loaded = tuple[Picture, Any]
 
 
 def without_results(paths: Sequence[Path], options: InferOptions) -> list[Path]:
-    """Pictures of a folder without those that results of it are written to, which an earlier run may have left.
+    """Pictures of a folder or a pattern without those below ``out_dir``, which an earlier run may have left.
+
+    They stay where the folder or pattern names ``out_dir`` itself, or what is in it.
 
     Raises:
         UserError: nothing is left.
     """
-    folder, out_dir = Path(options.pictures).resolve(), options.out_dir.resolve()
-    if not folder.is_dir() or folder == out_dir or not out_dir.is_relative_to(folder):
+    folder, out_dir = named_folder(options.pictures).resolve(), options.out_dir.resolve()
+    if folder == out_dir or not out_dir.is_relative_to(folder):
         return list(paths)
     kept = [path for path in paths if not path.resolve().is_relative_to(out_dir)]
     if len(kept) < len(paths):
@@ -59,20 +62,34 @@ def usable(paths: Sequence[Path], predictor: Predictor, max_pixels: int, skip_ba
     return [path for path, reason in reasons.items() if reason is None]
 
 
-def named(paths: Sequence[Path]) -> dict[Path, Path]:
-    """Relative name of each picture's results, without suffix: folders below the common one are kept, equal stems keep
-    their picture's suffix."""
-    common = Path(os.path.commonpath({path.parent.absolute() for path in paths}))
-    stems = [path.absolute().with_suffix('') for path in paths]
-    counts = Counter(stems)
-    return {
-        path: path.absolute().parent.relative_to(common) / (path.stem if counts[stem] == 1 else path.name)
-        for path, stem in zip(paths, stems, strict=True)
-    }
+def named_folder(source: str) -> Path:
+    """The folder that the user named: itself, or what a pattern begins with; of a picture, where it lies."""
+    path = Path(source)
+    if path.exists():
+        return path if path.is_dir() else path.parent
+    fixed = takewhile(lambda part: not glob.has_magic(part), path.parts[:-1])
+    return Path(*fixed)
+
+
+def named(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Relative name of each picture's results, without suffix, of which no two are the same.
+
+    Folders below ``folder`` are kept, whatever else is in it: pictures have the same names in every run. A picture
+    keeps its suffix where another has its stem, or is called by it.
+    """
+    root = folder.absolute()
+    stems = Counter(path.absolute().with_suffix('') for path in paths)
+    files = {path.absolute() for path in paths}
+
+    def name(path: Path) -> Path:
+        stem = path.absolute().with_suffix('')
+        return (stem if stems[stem] == 1 and stem not in files else path.absolute()).relative_to(root)
+
+    return {path: name(path) for path in paths}
 
 
 def file_name(path: Path, name: Path) -> str:
-    """What tables call a picture: its file below the common folder."""
+    """What tables call a picture: its file below the folder that was named."""
     return (name.parent / path.name).as_posix()
 
 

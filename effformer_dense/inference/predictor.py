@@ -28,6 +28,11 @@ class Picture:
     file_name: str
     path: Path | None = None
 
+    @property
+    def known_as(self) -> str:
+        """By which annotation files may know it: its whole path, where it has one."""
+        return self.file_name if self.path is None else self.path.absolute().as_posix()
+
 
 class Predictor(Protocol):
     """A network and how pictures are brought to it."""

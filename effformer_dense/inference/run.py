@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..data.finding import find_pictures
 from ..errors import UserError
@@ -15,11 +17,11 @@ from ..options import InferOptions
 from ..results import Result
 from .ahead import ahead
 from .ids import ImageIds
-from .outputs import FORMATS, Output, outputs_of
+from .outputs import FORMATS, FileOfAll, Output, kinds_of_files, outputs_of
 from .pictures import (
     check_not_overwritten,
-    file_name,
     named,
+    named_folder,
     predict_pictures,
     tell_of_earlier_results,
     usable,
@@ -46,6 +48,8 @@ def find_source(options: InferOptions, max_pixels: int) -> Source:
         return find_pictures(options.pictures)
     if options.no_pictures and options.format is None:
         raise UserError('Of a video, --no-pictures leaves nothing to be written: name a --format, such as csv.')
+    if options.skip_bad:
+        raise UserError('--skip-bad is for pictures: damaged parts of videos are left out in any case.')
     check_video(video, max_pixels)
     return video
 
@@ -72,9 +76,9 @@ def run(predictor: Predictor, source: Source, options: InferOptions, max_pixels:
             raise UserError('Features are not drawn into videos. Name pictures.')
         _predict_video(predictor, source, outputs, options, max_pixels)
         return options.out_dir
-    names = named(usable(source, predictor, max_pixels, options.skip_bad))
+    names = named(usable(source, predictor, max_pixels, options.skip_bad), named_folder(options.pictures))
     if kind == 'coco':
-        ids.check(file_name(path, name) for path, name in names.items())
+        ids.check(path.absolute().as_posix() for path in names)
     check_not_overwritten(names, options.out_dir, outputs)
     predict_pictures(names, predictor, outputs, max_pixels, options.batch)
     tell_of_earlier_results(names, options.out_dir, outputs)
@@ -84,22 +88,24 @@ def run(predictor: Predictor, source: Source, options: InferOptions, max_pixels:
 def _predict_video(
     predictor: Predictor, video: Video, outputs: Sequence[Output], options: InferOptions, max_pixels: int
 ) -> None:
-    """Predict frame by frame; write ``videos/NAME.mp4`` and what else is asked for. Ctrl-C ends a camera.
+    """Predict the frames; write ``videos/NAME.mp4`` and what else is asked for. Ctrl-C ends a camera.
 
     Raises:
-        UserError: the film would take the place of its source; or frames come to an end by an error, after which what
-            was predicted until then is there.
+        UserError: the film would take the place of its source; or frames come to an end by an error. After that, or
+            after Ctrl-C or any other error of reading and predicting, what was predicted until then is there.
     """
+    if video.live:
+        video = as_recording(video, outputs, options.out_dir)
     film = None if options.no_pictures else film_place(video, options.out_dir)
-    predicted = _predicted(predictor, video, max_pixels)
+    predicted = _predicted(predictor, video, max_pixels, options.batch)
     first = next(predicted)  # before anything is made for it
-    ended: list[UserError] = []
+    ended: list[BaseException] = []
     following = _until_it_breaks(predicted, ended)
     frames = track(islice(chain([first], following), options.frames), f'Predicting {video.name}', options.frames)
 
     def write(scratch: Path | None) -> None:
         writer = None
-        with ExitStack() as stack, closing(predicted), suppress(*((KeyboardInterrupt,) if video.live else ())):
+        with ExitStack() as stack, closing(predicted), _until_interrupted(ended):
             for frame, picture, result in frames:
                 if scratch is not None:
                     writer = writer or stack.enter_context(VideoWriter(scratch, frame.rate))
@@ -113,36 +119,67 @@ def _predict_video(
         write_atomically(film, write)
     for output in outputs:
         output.close()
-    if ended:
-        raise UserError(f'{ended[0]} What was predicted until then is in {options.out_dir}.') from ended[0]
+    if ended and not (video.live and isinstance(ended[0], KeyboardInterrupt)):
+        _tell_of_the_end(ended[0], options.out_dir)
 
 
-def _until_it_breaks(frames: Predicted, ended: list[UserError]) -> Predicted:
-    """Frames after the first, until their source breaks off, which is taken note of."""
+def _tell_of_the_end(error: BaseException, out_dir: Path) -> NoReturn:
+    kept = f'What was predicted until then is in {out_dir}.'
+    if isinstance(error, UserError):
+        raise UserError(f'{error} {kept}') from error
+    print(kept, file=sys.stderr)
+    raise error
+
+
+def _until_it_breaks(frames: Predicted, ended: list[BaseException]) -> Predicted:
+    """Frames after the first, until their source or the network breaks off, which is taken note of."""
     try:
         yield from frames
-    except UserError as error:
+    except Exception as error:
         ended.append(error)
 
 
+@contextmanager
+def _until_interrupted(ended: list[BaseException]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        ended.append(error)
+
+
+def as_recording(video: Video, outputs: Sequence[Output], out_dir: Path) -> Video:
+    """A camera or stream with a name of its own, where results of an earlier recording are: it cannot be made again.
+
+    Files of all frames get the same number.
+    """
+    files = [output for output in outputs if isinstance(output, FileOfAll)]
+    folders = [out_dir / kind for kind, _ in kinds_of_files(outputs)]
+
+    def places(end: str) -> list[Path]:
+        own = [out_dir / 'videos' / f'{video.name}{end}.mp4', *(folder / f'{video.name}{end}' for folder in folders)]
+        return [*own, *(output.path.with_stem(output.path.stem + end) for output in files)]
+
+    ends = chain([''], (f'_{number}' for number in count(2)))
+    end = next(end for end in ends if not any(place.exists() for place in places(end)))
+    for output in files:
+        output.path = output.path.with_stem(output.path.stem + end)
+    return replace(video, name=video.name + end)
+
+
 def film_place(video: Video, out_dir: Path) -> Path:
-    """Where the film is written. Recordings of cameras and streams are numbered: they cannot be made again.
+    """Where the film is written.
 
     Raises:
         UserError: that is where the video itself is.
     """
-    folder = out_dir / 'videos'
-    place = folder / f'{video.name}.mp4'
-    if video.live:
-        numbered = (folder / f'{video.name}_{number}.mp4' for number in count(2))
-        return next(one for one in chain([place], numbered) if not one.exists())
-    if place.exists() and place.resolve() == Path(video.source).resolve():
+    place = out_dir / 'videos' / f'{video.name}.mp4'
+    if not video.live and place.exists() and place.resolve() == Path(video.source).resolve():
         raise UserError(f'{video.source} would be overwritten by its own result. Name another --out-dir.')
     return place
 
 
-def _predicted(predictor: Predictor, video: Video, max_pixels: int) -> Predicted:
-    """Frames with their results; the next ones are decoded meanwhile."""
+def _predicted(predictor: Predictor, video: Video, max_pixels: int, batch: int) -> Predicted:
+    """Frames with their results, ``batch`` of them at once; the next ones are decoded meanwhile."""
     frames = enumerate(frames_of(video, max_pixels))
 
     def load() -> tuple[Frame, Picture, Any] | None:
@@ -155,10 +192,9 @@ def _predicted(predictor: Predictor, video: Video, max_pixels: int) -> Predicted
 
     jobs: Iterator[Callable[[], tuple[Frame, Picture, Any] | None]] = iter(lambda: load, None)
     with closing(ahead(jobs, threads=1)) as loaded:
-        for one in loaded:
-            if one is None:
-                return
-            frame, picture, prepared = one
-            (result,) = predictor.predict([prepared])
-            assert isinstance(result, Result)  # features are refused before
-            yield frame, picture, result
+        whole = iter(lambda: next(loaded), None)
+        while group := list(islice(whole, batch)):
+            results = predictor.predict([prepared for _, _, prepared in group])
+            for (frame, picture, _), result in zip(group, results, strict=True):
+                assert isinstance(result, Result)  # features are refused before
+                yield frame, picture, result

@@ -17,9 +17,12 @@ import numpy as np
 from ..data.finding import check_sides
 from ..errors import MissingFileError, MissingPackageError, UserError
 
-SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.gif')
+SUFFIXES = (
+    *('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts', '.3gp'),
+    *('.wmv', '.flv', '.gif'),
+)
 _CAMERA = re.compile(r'(?:camera:)?(\d+)')
-_STREAM = re.compile(r'(?:rtsps?|rtmp|https?|udp|tcp)://.+')
+_STREAM = re.compile(r'(?:rtsps?|rtmp|https?|udp|tcp|srt)://.+')
 #: Programs by which systems hand out their cameras, and how a camera's number is written for them.
 _CAMERAS = {'linux': ('v4l2', '/dev/video{}'), 'darwin': ('avfoundation', '{}'), 'win32': ('vfwcap', '{}')}
 _TIMEOUT_S = 10.0

@@ -14,6 +14,7 @@ from mmengine.registry import DATASETS, TRANSFORMS
 from mmengine.runner import Runner, set_random_seed
 
 from ..config.nodes import walk
+from ..data.resizing import kind_of
 
 #: Instead of a metric, the negative loss.
 LOSS = 'loss'
@@ -100,7 +101,7 @@ def _without_augments(preprocess: Any) -> Iterator[None]:
 
 
 def _loads_boxes(step: Mapping[str, Any]) -> bool:
-    is_loading = str(step.get('type')).endswith('LoadAnnotations')
+    is_loading = kind_of(step).endswith('LoadAnnotations')
     return is_loading and bool(getattr(TRANSFORMS.build(dict(step)), 'with_bbox', False))
 
 

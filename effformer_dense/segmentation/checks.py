@@ -14,6 +14,7 @@ from ..data.border.findings import Findings
 from ..data.border.pairs import Pair, turn_of
 from ..data.headers import BrokenPictureError
 from ..data.pictures import read_picture
+from ..data.resizing import kind_of
 from ..data.segmentation_maps import check_segmentation_map, check_size, read_segmentation_map
 from ..errors import UserError, some_of
 from ..files import names_below
@@ -78,7 +79,7 @@ def check_map_loading(dataset: DatasetView, pipelines: Mapping[str, Any]) -> Non
     count = len(dataset.file_classes)
     for name, pipeline in pipelines.items():
         for path, step in walk(pipeline, name):
-            if step.get('type') == 'LoadSegmentationMap' and step.get('num_classes') != count:
+            if kind_of(step) == 'LoadSegmentationMap' and step.get('num_classes') != count:
                 raise UserError(
                     f'{path}: num_classes is {step.get("num_classes")}, and the segmentation maps of '
                     f'{dataset.type_name} have {count} classes. Set it to {count}.'

@@ -115,6 +115,53 @@ def test_coco_results_can_be_scored(tmp_path: Path, pictures: Path) -> None:
     assert evaluation.stats[0] == pytest.approx(1)
 
 
+@pytest.mark.parametrize('source', ['deep', 'de*/*.png', 'deep/3.png'])
+def test_annotation_files_know_more_of_a_path_than_was_named(tmp_path: Path, pictures: Path, source: str) -> None:
+    """Another picture of the same name has another id; the folder above tells which it is."""
+    truth = _annotations(tmp_path / 'truth.json')
+    table = json.loads(truth.read_text())
+    table['images'].append(dict(id=44, file_name='other/3.png', height=48, width=64))
+    truth.write_text(json.dumps(table))
+    arguments = ('--format', 'coco', '--ids', truth, '--no-pictures', '--out-dir', tmp_path / 'out')
+    _infer(detector(tmp_path / 'm.onnx'), pictures / source, *arguments)
+    assert {entry['image_id'] for entry in json.loads((tmp_path / 'out' / 'results.json').read_text())} == {43}
+
+
+def test_names_are_of_the_folder_that_was_named(tmp_path: Path, pictures: Path) -> None:
+    """Whatever else lies in it: the names of results are those of every other run. No two are the same."""
+    for path in list(pictures.glob('*.*')):
+        path.unlink()
+    model = detector(tmp_path / 'm.onnx')
+    _infer(model, pictures, '--out-dir', tmp_path / 'folder')
+    _infer(model, pictures / '**' / '*.png', '--out-dir', tmp_path / 'pattern')
+    _infer(model, pictures / 'deep' / '3.png', '--out-dir', tmp_path / 'file')
+    assert _files(tmp_path / 'folder') == ['pictures/deep/3.png', 'predictions.json'] == _files(tmp_path / 'pattern')
+    assert _files(tmp_path / 'file') == ['pictures/3.png', 'predictions.json']
+    image = Image.open(pictures / 'deep' / '3.png')
+    for name in ('a.jpg', 'a.png', 'a.jpg.png', 'b.jpg.png'):
+        image.save(pictures / name)
+    (pictures / '.ipynb_checkpoints').mkdir()
+    image.save(pictures / '.ipynb_checkpoints' / 'a-checkpoint.png')
+    _infer(model, pictures, '--out-dir', tmp_path / 'many')
+    names = ['a.jpg.png', 'a.jpg.png.png', 'a.png.png', 'b.jpg.png', 'deep/3.png']
+    assert _files(tmp_path / 'many' / 'pictures') == names
+
+
+def test_a_pattern_leaves_out_results_of_the_last_run(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture
+) -> None:
+    model, out = detector(tmp_path / 'm.onnx'), pictures / 'out'
+    for _ in range(2):
+        _infer(model, pictures / '**' / '*.png', '--out-dir', out)
+        assert len(_files(out / 'pictures')) == 2
+    assert 'Left out: 2 pictures below' in capsys.readouterr().out
+    _infer(model, out / 'pictures' / '**' / '*.png', '--out-dir', out / 'again')  # who names them wants them
+    assert len(_files(out / 'again' / 'pictures')) == 2
+    (pictures / 'x.mp4').write_bytes(b'')
+    said = _refused(capsys, model, pictures / '*.mp4')
+    assert 'matches no picture' in said and 'There is: 1 .mp4. Videos are named one at a time.' in said
+
+
 def test_ids_by_numbers(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture) -> None:
     model, out = detector(tmp_path / 'm.onnx'), tmp_path / 'out'
     _infer(model, pictures, '--out-dir', out, '--format', 'coco', '--no-pictures')

@@ -16,6 +16,8 @@ from effformer_dense.errors import UserError
 from effformer_dense.inference import run as run_module
 from effformer_dense.inference import video as video_module
 from effformer_dense.inference.video import Video, VideoWriter, as_video, frames_of
+from effformer_dense.runtime import load
+from effformer_dense.runtime.model import Model
 from tests.runtime.files import backbone, detector, segmentor
 
 av = pytest.importorskip('av')
@@ -186,11 +188,17 @@ def test_what_breaks_off_leaves_what_was_predicted(
     monkeypatch.setattr(run_module, 'frames_of', broken)
     monkeypatch.setattr(run_module, 'check_video', lambda *_: None)
     model, out = detector(tmp_path / 'm.onnx'), tmp_path / 'out'
-    for name in ('stream', 'stream_2'):  # recordings cannot be made again
+    for end in ('', '_2', '_3'):  # recordings cannot be made again
         said = _refused(capsys, model, 'rtsp://somewhere/x', '--out-dir', out, '--format', 'csv')
         assert f'after frame 5: timed out. What was predicted until then is in {out}' in said
-        assert len(_read(out / 'videos' / f'{name}.mp4')) == 5
-        assert len(list(csv.DictReader((out / 'results.csv').open()))) == 10
+        assert len(_read(out / 'videos' / f'stream{end}.mp4')) == 5
+        rows = list(csv.DictReader((out / f'results{end}.csv').open()))
+        assert len(rows) == 10 and rows[0]['file'] == f'stream{end}/000000.png'
+    maps = segmentor(tmp_path / 's.onnx')
+    for _ in range(2):
+        _refused(capsys, maps, 'rtsp://somewhere/x', '--out-dir', tmp_path / 'maps', '--format', 'png', '--no-pictures')
+    folders = tmp_path / 'maps' / 'segmentation_maps'
+    assert {path.name: len(list(path.iterdir())) for path in folders.iterdir()} == {'stream': 5, 'stream_2': 5}
 
 
 def test_errors_of_what_is_written_are_no_end_of_the_film(
@@ -245,7 +253,7 @@ def test_encoders_of_other_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_ctrl_c_ends_a_camera_and_its_film_is_whole(
-    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     """A film stands for the camera; after the fifth frame somebody presses Ctrl-C."""
 
@@ -262,5 +270,25 @@ def test_ctrl_c_ends_a_camera_and_its_film_is_whole(
     assert len(list(csv.DictReader((tmp_path / 'out' / 'results.csv').open()))) == 10
     monkeypatch.setattr(run_module, 'as_video', lambda source: Video(source, 'film'))
     with pytest.raises(SystemExit) as stop:
-        _infer(detector(tmp_path / 'm.onnx'), film, '--out-dir', tmp_path / 'cut')
-    assert stop.value.code == 130 and not list((tmp_path / 'cut').rglob('*.*')), 'a film that is read to the middle'
+        _infer(detector(tmp_path / 'm.onnx'), film, '--out-dir', tmp_path / 'cut', '--format', 'csv')
+    assert stop.value.code == 130
+    assert f'What was predicted until then is in {tmp_path / "cut"}' in capsys.readouterr().err
+    assert len(_read(tmp_path / 'cut' / 'videos' / 'film.mp4')) == 5
+    assert len(list(csv.DictReader((tmp_path / 'cut' / 'results.csv').open()))) == 10
+
+
+@pytest.mark.parametrize('batch', [1, 5, 12, 20])
+def test_frames_come_in_batches(tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    sizes: list[int] = []
+    predict = Model.predict
+    monkeypatch.setattr(Model, 'predict', lambda self, group: sizes.append(len(group)) or predict(self, group))
+    video, model = Video(str(film), 'film'), load(detector(tmp_path / 'm.onnx'))
+    predicted = list(run_module._predicted(model, video, 10**6, batch))
+    assert [picture.file_name for _, picture, _ in predicted] == [f'film/{n:06}.png' for n in range(FRAMES)]
+    assert sizes == [batch] * (FRAMES // batch) + [FRAMES % batch] * (FRAMES % batch > 0)
+    for frame, picture, result in predicted:
+        assert picture.pixels is frame.pixels is result.picture
+
+
+def test_options_of_pictures_are_refused(tmp_path: Path, film: Path, capsys: pytest.CaptureFixture) -> None:
+    assert '--skip-bad is for pictures' in _refused(capsys, detector(tmp_path / 'm.onnx'), film, '--skip-bad')

@@ -45,8 +45,8 @@ model = dict(
     neck=dict(in_channels=[40, 80, 192, 384]),
 )
 
-# AdamW at 2e-4 for 16 pictures per step (8 GPUs x 2). `auto_scale_lr` scales it linearly when --cfg-options
-# auto_scale_lr.enable=True is given; MMEngine then compares with the real number of GPUs x batch_size.
+# AdamW at 2e-4 for 16 pictures per step (8 GPUs x 2). `auto_scale_lr` scales it linearly when
+# --auto-scale-lr is given; MMEngine then compares with the real number of GPUs x batch_size.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.05),

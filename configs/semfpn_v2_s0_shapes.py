@@ -3,8 +3,8 @@
     python tools/train.py configs/semfpn_v2_s0_shapes.py
 
 The data set makes itself on first use under data/shapes_ade, in ADE20K's layout. Everything is small on purpose: 128 px
-pictures, 64 channels, 2400 iterations of 4. Score to expect: mIoU 0.78 to 0.80 on the held-out pictures after 5 minutes
-on 2 CPU cores (measured). Another backbone is a line: ``model=dict(backbone=dict(arch='s1'),
+pictures, 64 channels, 2400 iterations of 4. Score to expect: mIoU 0.77 to 0.80 on the held-out pictures after 5 to 8
+minutes on 2 CPU cores (measured). Another backbone is a line: ``model=dict(backbone=dict(arch='s1'),
 neck=dict(in_channels=[32, 48, 120, 224]))``, from its row in the README's table.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ class Training:
 
     def home(self, folder: Path) -> Path:
         """Folder of all that it leaves."""
-        return folder / 'trainings' / f'{self.name.replace(" ", "_")}_{self.seed}'
+        name = re.sub(r'\W+', '_', self.name)  # commas would part what an override says of it
+        return folder / 'trainings' / f'{name}_{self.seed}'
 
     def place(self, folder: Path) -> Path:
         """File of the score."""

@@ -27,7 +27,8 @@ from effformer_dense.errors import UserError
 )
 def test_the_size_is_that_of_the_resized_picture(options: dict[str, Any], size: tuple[int, int]) -> None:
     resized = Resize(**options)(dict(img=np.zeros((size[1], size[0], 3), np.uint8)))['img']
-    assert smallest_size([dict(type='mmdet.Resize', **options)], *size) == resized.shape[1::-1]
+    for kind in ('Resize', 'mmdet.Resize', 'mmcv.transforms.Resize', Resize):  # as configs of every style name it
+        assert smallest_size([dict(type=kind, **options)], *size) == resized.shape[1::-1]
 
 
 def test_chance_counts_at_its_smallest() -> None:

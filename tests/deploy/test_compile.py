@@ -7,6 +7,8 @@ import torch
 
 from effformer_dense.backbones.relpos import RESIZE_MODES
 from effformer_dense.deploy import fuse
+from effformer_dense.deploy.speed import speed_up
+from effformer_dense.errors import UserError
 from effformer_dense.variants import Variant
 from tests.helpers import build, randomise
 
@@ -28,6 +30,11 @@ def _deviation(call, net: torch.nn.Module, size: tuple[int, int]) -> float:
 def test_one_size(tiny: Variant, mode: str, fused: bool) -> None:
     net = randomise(build(tiny, bias_resize=mode)).eval()
     assert _deviation(_compile(fuse(net) if fused else net, dynamic=False), net, (97, 130)) < 1e-5
+
+
+def test_nothing_to_compile_is_said() -> None:
+    with pytest.raises(UserError, match='Conv2d has no backbone of effformer_dense to be compiled'):
+        speed_up(torch.nn.Conv2d(3, 3, 1), fused=False, compiled=True)
 
 
 @pytest.mark.minutes

@@ -147,6 +147,15 @@ def test_what_cannot_be_exported_is_refused(change: Callable, message: str, buil
         DetectionGraph(build_detector('mask', change))
 
 
+def test_what_is_no_object_is_not_left_out_without_a_word(build_detector: Callable) -> None:
+    from mmdet.models.detectors import PanopticFPN
+
+    model = build_detector('mask')
+    model.__class__, model.semantic_head = PanopticFPN, torch.nn.Identity()
+    with pytest.raises(UserError, match='PanopticFPN cannot be exported: it segments what is no object as well'):
+        DetectionGraph(model)
+
+
 def test_other_heads_are_refused_by_name(build_detector: Callable) -> None:
     from mmdet.models.dense_heads import ATSSHead, RetinaHead
 

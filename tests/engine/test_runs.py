@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.runner import set_random_seed
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -21,7 +21,8 @@ from pycocotools.coco import COCO
 
 from effformer_dense.checkpoint.whole_model import find_checkpoint, read_checkpoint
 from effformer_dense.data.shapes import CLASSES
-from effformer_dense.engine.infer import infer
+from effformer_dense.engine.infer import TorchPredictor, infer
+from effformer_dense.engine.open import open_for_prediction
 from effformer_dense.engine.runner import evaluate, load_checked_config, train
 from effformer_dense.errors import UserError
 from effformer_dense.inference.video import Video, VideoWriter, frames_of
@@ -63,6 +64,11 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     )
     shown = list((tmp_path / 'shown').iterdir())
     assert [p.name for p in shown] == ['000000.png']
+    data = {path: path.read_bytes() for path in options.config.parent.rglob('*.png')}
+    folder = next(path.parent for path in data if path.name == '000000.png' and 'work' not in path.parts)
+    with pytest.raises(UserError, match='is in a folder of the data set, whose files drawings could replace'):
+        evaluate(options, EvaluationOptions(work_dir, show_dir=folder))
+    assert all(path.read_bytes() == content for path, content in data.items())
     width, height = Image.open(shown[0]).size
     assert 1.8 * height < width < 2.2 * height, 'ground truth and prediction side by side, captions above'
 
@@ -71,6 +77,25 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     resumed = read_checkpoint(find_checkpoint(work_dir))
     assert resumed['meta']['epoch'] == 2 and resumed['meta']['iter'] == 4
     assert resumed['meta']['dataset_meta']['classes'] == CLASSES
+
+
+@pytest.mark.parametrize('options', [dict(show_count=3), dict(score_threshold=0.3)])
+def test_options_of_drawings_want_drawings(options: dict) -> None:
+    with pytest.raises(UserError, match=r'--(show-count|score-threshold) is for drawn pictures: name a folder'):
+        EvaluationOptions(Path('x'), **options)
+    EvaluationOptions(Path('x'), show_dir=Path('y'), **options)
+
+
+def test_steps_whose_type_is_a_class_are_known(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:
+    """As in MMEngine's configs in pure Python."""
+    options, work_dir = trained
+    cfg = open_for_prediction(options)
+    steps = cfg.test_dataloader.dataset.pipeline
+    for step in steps:
+        step.type = TRANSFORMS.get(step.type)
+    predictor = TorchPredictor(cfg, find_checkpoint(work_dir), InferOptions(work_dir, 'x', tmp_path))
+    assert predictor._reads_plainly
+    assert [type(step).__name__ for step in predictor._pipeline.transforms] == ['Resize', 'PackDetInputs']
 
 
 def test_another_training_and_a_test_leave_what_is_there(trained: tuple[ConfigOptions, Path]) -> None:

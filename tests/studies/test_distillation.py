@@ -69,17 +69,17 @@ def test_every_part_and_on_after_an_interruption(tmp_path: Path) -> None:
         results = run(settings, folder)
         assert set(results['scores']) == {'teacher', *NAMES}
         names = [line.partition(':')[0] for line in seen]
-        alone = [f'{name}_{seed}' for name in ('labels', 'labels,_twice_as_long') for seed in (0, 1)]
+        alone = [f'{name}_{seed}' for name in ('labels', 'labels_twice_as_long') for seed in (0, 1)]
         assert names[:5] == ['teacher_0', *alone]
         lesson, labels = (
-            next(line for line in seen if line.startswith(f'logits,_then_labels{end}:')) for end in (',_lesson_1', '_1')
+            next(line for line in seen if line.startswith(f'logits_then_labels{end}:')) for end in ('_lesson_1', '_1')
         )
         assert 'distill.segmentor.checkpoint' in lesson and 'indices' not in lesson
         assert 'load_from=' in labels and 'distill.' not in labels and 'indices=4' in labels
         # Only the teacher's weights are left; and nothing is trained again but what was lost.
         assert {path.parent.parent.name for path in folder.rglob('*.pth')} == {'teacher_0'}
-        (folder / 'trainings' / 'features,_then_labels_0' / 'score.json').unlink()
+        (folder / 'trainings' / 'features_then_labels_0' / 'score.json').unlink()
         seen.clear()
         assert run(settings, folder) == results
         again = [line.partition(':')[0] for line in seen]
-        assert again == ['features,_then_labels,_lesson_0', 'features,_then_labels_0']
+        assert again == ['features_then_labels_lesson_0', 'features_then_labels_0']

@@ -195,7 +195,8 @@ def _check_outputs(cfg: Config, evaluation: EvaluationOptions) -> None:
     """Check that outputs can be written without replacing existing files."""
     for folder in filter(None, (Path(cfg.work_dir), evaluation.show_dir, evaluation.save_segmentation_maps)):
         check_output_dir(folder)
-    folders = {Path(folder).resolve() for view in datasets_of(cfg, 'test') for folder in view.folders.values()}
+    views = (view for split in ('train', 'val', 'test') for view in datasets_of(cfg, split))
+    folders = {Path(folder).resolve() for view in views for folder in view.folders.values()}
     shown = evaluation.show_dir
     if shown is not None and any(shown.resolve().is_relative_to(folder) for folder in folders):
         raise UserError(f'--show-dir {shown} is in a folder of the data set, whose files drawings could replace.')

@@ -20,6 +20,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from effformer_dense.checkpoint.whole_model import find_checkpoint, read_checkpoint
+from effformer_dense.config.registry import find_component
 from effformer_dense.data.shapes import CLASSES
 from effformer_dense.engine.infer import TorchPredictor, infer
 from effformer_dense.engine.open import open_for_prediction
@@ -65,9 +66,9 @@ def test_train_test_and_resume(trained: tuple[ConfigOptions, Path], tmp_path: Pa
     shown = list((tmp_path / 'shown').iterdir())
     assert [p.name for p in shown] == ['000000.png']
     data = {path: path.read_bytes() for path in options.config.parent.rglob('*.png')}
-    folder = next(path.parent for path in data if path.name == '000000.png' and 'work' not in path.parts)
-    with pytest.raises(UserError, match='is in a folder of the data set, whose files drawings could replace'):
-        evaluate(options, EvaluationOptions(work_dir, show_dir=folder))
+    for folder in {path.parent for path in data if path.name == '000000.png'}:
+        with pytest.raises(UserError, match='is in a folder of the data set, whose files drawings could replace'):
+            evaluate(options, EvaluationOptions(work_dir, show_dir=folder))
     assert all(path.read_bytes() == content for path, content in data.items())
     width, height = Image.open(shown[0]).size
     assert 1.8 * height < width < 2.2 * height, 'ground truth and prediction side by side, captions above'
@@ -92,7 +93,7 @@ def test_steps_whose_type_is_a_class_are_known(trained: tuple[ConfigOptions, Pat
     cfg = open_for_prediction(options)
     steps = cfg.test_dataloader.dataset.pipeline
     for step in steps:
-        step.type = TRANSFORMS.get(step.type)
+        step.type = find_component(TRANSFORMS, step.type)
     predictor = TorchPredictor(cfg, find_checkpoint(work_dir), InferOptions(work_dir, 'x', tmp_path))
     assert predictor._reads_plainly
     assert [type(step).__name__ for step in predictor._pipeline.transforms] == ['Resize', 'PackDetInputs']

@@ -322,8 +322,6 @@ class TableOptions:
                 raise UserError(f'--{name} {getattr(self, name)} is not {least} or more.')
         if self.validate in (1, 2):
             raise UserError(f'--validate {self.validate} is too few to tell an order: 3 or more, or 0 for no check.')
-        if self.threads > available_cores():
-            raise UserError(f'--threads {self.threads} is more than the {available_cores()} cores of this machine.')
 
 
 @dataclass(frozen=True)

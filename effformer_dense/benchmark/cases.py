@@ -222,9 +222,7 @@ def _misfit(case: Case) -> str:
         if case.mode in TIMM and row.timm_name is None:
             return f'timm has no {case.model}.'
     if case.mode in TIMM and case.model.startswith('v1') and size != (TIMM_SIDE_PX, TIMM_SIDE_PX):
-        return (
-            f"timm's {case.model} takes {TIMM_SIDE_PX} px only, not {case.height}x{case.width}: --sizes {TIMM_SIDE_PX}."
-        )
+        return f"timm's {case.model} takes {TIMM_SIDE_PX} x {TIMM_SIDE_PX} px only, not {case.height}x{case.width}."
     if case.mode in (*TIMM, PUBLISHED) and any(side % 32 for side in size):
         return f'{case.mode} takes multiples of 32 px only, not {case.height}x{case.width}.'
     if case.mode in EXPORTED and case.precision not in format_named(exported_format(case.mode)).precisions:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date
@@ -21,10 +22,11 @@ from ..errors import UserError
 from ..files import make_output_dir, write_atomically, write_text
 from ..options import BenchmarkOptions
 from .cases import Case, make_groups
-from .models import TIMM_PREFIX
+from .models import TIMM_PREFIX, is_config
 from .others import DISTURBED_CORES
 from .report import machine
 from .rounds import Measurement, measure_group, spread
+from .subjects import has_own_backbone
 
 COLUMNS = ('model', 'contender', 'M parameters', 'GMACs', 'ms', 'ms, quartiles', 'time / first', 'peak MiB')
 
@@ -41,8 +43,12 @@ def make_cases(
         raise UserError(f'compare takes one number of threads; got {", ".join(map(str, options.thread_counts))}.')
     groups = make_groups(models, [(options.batch, *size)], modes, options, part='backbone')
     cases = [case for group in groups for case in group]
-    if len(set(cases)) < len(cases):
-        raise UserError('compare got a model twice: name each once.')
+    for case, times in Counter(cases).items():
+        if times > 1:
+            raise UserError(f'compare got {case.name} twice: name each model, mode and precision once.')
+    for config in {case.model for case in cases if is_config(case.model) and case.mode != 'eager'}:
+        if not has_own_backbone(config):
+            raise UserError(f'{config} has a backbone that is not of this package: it is measured by --modes eager.')
     return cases
 
 

@@ -39,7 +39,8 @@ class Ready:
 
     Attributes:
         parameters: of the model before fusing.
-        peak_mib: memory above that at the start of the first step; None where the system does not tell.
+        peak_mib: memory above that at the start of the first step, or of a compiled model's second; None where the
+            system does not tell.
     """
 
     parameters: int
@@ -69,7 +70,7 @@ class TooLargeError(UserError):
     """
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f'{name} takes more memory than there is: {reason}. Choose smaller --sizes.')
+        super().__init__(f'{name} takes more memory than there is: {reason}. Choose a smaller size.')
         self.name = name
 
 
@@ -164,6 +165,8 @@ def contend(case: Case) -> tuple[Ready, Callable[[], Turn]]:
     torch.set_num_threads(case.threads)
     subject = build_subject(case)
     start = time.perf_counter()
+    if 'compiled' in case.mode:  # the compiler's memory is not the network's
+        subject.step()
     peak_mib = _peak_mib(subject.step, case.device)
     if time.perf_counter() - start < LONG_STEP_S:
         for _ in range(WARM_UP_STEPS):
@@ -193,7 +196,7 @@ def tell_work(case: Case) -> tuple[Work, Callable[[], None]]:
 
 
 def _peak_mib(step: Callable[[], object], device: str) -> float | None:
-    """Peak memory of the first step, in MiB above the level before it."""
+    """Peak memory of a step, in MiB above the level before it."""
     if torch.device(device).type == 'cuda':
         allocated = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)

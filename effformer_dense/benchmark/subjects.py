@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..backbones.base import DenseBackbone
 from ..backbones.timm_features import TimmFeatures
+from ..config.registry import find_component
 from ..deploy import fuse
 from ..deploy.features import FeatureGraph, Normalise
 from ..deploy.formats import format_named
@@ -117,6 +118,12 @@ def _model_config(config: str) -> dict[str, Any]:
             f'{config} has no model.backbone: {command("benchmark")} measures detectors, segmentors, backbones.'
         )
     return cfg.model
+
+
+def has_own_backbone(config: str) -> bool:
+    """Whether the backbone of a config is one of this package, which can be fused, compiled and exported."""
+    kind = find_component(MODELS, _model_config(config)['backbone'].get('type'))
+    return kind is not None and issubclass(kind, DenseBackbone | TimmFeatures)
 
 
 def _exported_step(backbone: nn.Module, case: Case) -> Callable[[], object]:

@@ -95,5 +95,8 @@ def _convolution(
 
 def synchronize(device: str) -> None:
     """Wait until the device is done; a no-op on a CPU."""
-    if torch.device(device).type == 'cuda':
+    kind = torch.device(device).type
+    if kind == 'cuda':
         torch.cuda.synchronize(device)
+    elif kind == 'mps':
+        torch.mps.synchronize()

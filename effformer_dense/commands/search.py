@@ -60,7 +60,7 @@ def overview(step: tyro.conf.Positional[Literal['table', 'joint', 'slim', 'extra
 
 def table(
     step: tyro.conf.Positional[Literal['table']],
-    family: tyro.conf.Positional[Literal['v1', 'v2']],
+    space: tyro.conf.Positional[str],
     measuring: TableOptions,
     size: _Size = '512x512',
     out: Path = Path('latency_table.json'),
@@ -69,31 +69,32 @@ def table(
     """How long any network of a family takes on this machine, from parts measured inside whole networks.
 
         COMMAND table v2 --size 800x1344 --out table.json
+        COMMAND table configs/search/joint_v2_shapes.py --size 128 --out table.json
         COMMAND table v2 --out table.json --fits 60     # published rows of a table that is there
 
     Args:
         step: this one
-        family: all networks of v1 or v2 that a search comes to
+        space: all networks of v1 or v2 that a search comes to; or the config of a search, for those of its space
         size: px
         out: file to write; one that is there is read instead, if it is of the same size, device and threads
         fits: list the published rows that take at most so many ms
     """
+    from ..search.job import space_named
     from ..search.latency import Conditions, LatencyTable
     from ..search.measuring import measure_table
     from ..search.result import published_latencies
-    from ..search.space import DEFAULTS
     from ..search.timing import Effort
-    from ..variants import V1, V2
 
-    name = {'v1': V1, 'v2': V2}[family]
-    m = measuring
-    conditions = Conditions(name, *to_pixels(size), device=m.device, threads=m.threads, precision=m.precision)
+    networks, m = space_named(space), measuring
+    conditions = Conditions(
+        networks.family, *to_pixels(size), device=m.device, threads=m.threads, precision=m.precision
+    )
     check_output_file(out)
     if out.exists():
         found = LatencyTable.load(out)
         found.conditions.check_equal(conditions, out)
     else:
-        found = measure_table(DEFAULTS[name], conditions, Effort(m.rounds, m.validate), _note)
+        found = measure_table(networks, conditions, Effort(m.rounds, m.validate), _note)
         found.save(out)
     print(f'{out}: {len(found.entries)} entries. {found.validation or "Nobody has checked it."}')
     if fits is not None:

@@ -10,15 +10,21 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..benchmark.models import is_config
+from ..config.nodes import leaves
+from ..engine.open import open_config
 from ..engine.training.session import rank_and_size
-from ..errors import UserError
+from ..errors import UserError, choice_error
 from ..files import check_output_dir, make_output_dir, write_text
 from ..options import ConfigOptions, SearchOptions, TableOptions
+from ..variants import SHORT_NAMES
 from .latency import Conditions, LatencyTable
 from .methods import METHODS, Method
-from .space import Space
+from .space import DEFAULTS, Space
 from .walk import Target
 
+#: In the work dir of a supernet whose training has ended.
+TRAINED = 'trained'
 #: What may be changed until the walk has begun.
 _OF_WALK = frozenset(option.name for option in fields(SearchOptions))
 
@@ -112,6 +118,39 @@ def space_of(cfg: Config, method: Method) -> Space:
     return Space.from_config(family, (cfg.get('search') or {}).get('space'))
 
 
+def space_named(name: str) -> Space:
+    """The space of ``v1`` or ``v2``, or that of a search's config.
+
+    Raises:
+        UserError: it is neither, or see :meth:`.space.Space.from_config`.
+    """
+    families = {SHORT_NAMES[family]: space for family, space in DEFAULTS.items()}
+    if name in families:
+        return families[name]
+    if not is_config(name):
+        raise choice_error('Space', name, [*families, 'the config of a search'])
+    cfg = open_config(ConfigOptions(Path(name), from_scratch=True))
+    family = cfg.model.backbone.type
+    method = next((method for method in METHODS.values() if method.family == family), None)
+    if method is None:
+        raise UserError(f'No search knows networks of {family}, which is the backbone of {name}.')
+    return space_of(cfg, method)
+
+
+def is_trained(supernet: Path) -> bool:
+    """Whether the training of a search's supernet, in this work dir, has ended."""
+    return (supernet / TRAINED).exists()
+
+
+def with_own_table(job: Job) -> Job:
+    """A search that was given a table goes on with its copy of it: it may be of another machine."""
+    place = job.folder / 'search.json'
+    given = place.exists() and json.loads(place.read_text()).get('table')
+    if given and job.search.table is None and job.table.exists():
+        return replace(job, search=replace(job.search, table=job.table))
+    return job
+
+
 def claim(job: Job, cfg: Config, space: Space) -> None:
     """Make a folder that of a search, or find that it is.
 
@@ -126,8 +165,8 @@ def claim(job: Job, cfg: Config, space: Space) -> None:
     different = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
     if any(key not in _OF_WALK for key in different) or (different and job.path.exists()):
         said = '; '.join(f'{key} {found.get(key)} there, {wanted.get(key)} here' for key in different)
-        parts = dict(table=job.table, supernet=job.supernet)
-        there = ' '.join(f'--{name} {path}' for name, path in parts.items() if path.exists())
+        parts = {'table': job.table.exists() and job.table, 'supernet': is_trained(job.supernet) and job.supernet}
+        there = ' '.join(f'--{name} {path}' for name, path in parts.items() if path)
         hint = f'; what is here can be used there, if it is of the same: {there}' if there else ''
         raise UserError(f'{folder} holds another search: {said}. Name another folder with --work-dir{hint}.')
     if place.exists() and not job.search.resume:
@@ -147,6 +186,7 @@ def _description(job: Job, cfg: Config, space: Space) -> dict[str, Any]:
     described = dict(
         method=job.method.name,
         config=str(Path(cfg.filename).absolute()),
+        content=_content(cfg),
         cfg_options=job.config.cfg_options,
         space=vars(space),
         size=job.size,
@@ -155,9 +195,19 @@ def _description(job: Job, cfg: Config, space: Space) -> dict[str, Any]:
     return json.loads(json.dumps(described))
 
 
+def _content(cfg: Config) -> str:
+    """What a config says, in short, but for paths, which depend on where it is read."""
+    entries = (f'{path}={value!r}' for path, value in leaves(cfg.to_dict()) if '/' not in str(value))
+    return _short('\n'.join(sorted(entries)).encode())
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return _short(path.read_bytes())
     except OSError as error:
         raise UserError(f'Latency table {path} cannot be read: {error.strerror}.') from error
 
@@ -183,6 +233,8 @@ def read_job(path: Path, latency_ms: float) -> Job:
     options = ConfigOptions(Path(about['config']), tuple(about['cfg_options']), work_dir=path.parent)
     search = SearchOptions(
         latency_ms,
+        params_m=about['params_m'],
+        memory_mib=about['memory_mib'],
         supernet=about['supernet'] and Path(about['supernet']),
         pictures=about['pictures'],
         batches=about['batches'],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.registry import EVALUATOR
 
 from ..engine.quiet import only_errors
@@ -13,6 +13,19 @@ from ..errors import UserError
 
 #: Ends of the metrics' names that are taken where none is named: of segmentors, of detectors with and without masks.
 _USUAL = ('mIoU', 'segm_mAP', 'bbox_mAP')
+
+
+#: Ends of the names of COCO's scores: at one overlap, and of small, medium and large objects.
+_COCO = ('', '_50', '_75', '_s', '_m', '_l')
+
+
+def _prefix(metric: BaseMetric) -> str:
+    return f'{metric.prefix}/' if metric.prefix else ''
+
+
+def _ends(name: str, end: str) -> bool:
+    """Whether a metric is meant by the end of its name."""
+    return name == end or name.endswith((f'/{end}', f'_{end}'))
 
 
 class Judge:
@@ -38,8 +51,13 @@ class Judge:
     @property
     def _could_be(self) -> bool:
         """Whether what is wanted is among the metrics of predictions that are not empty."""
-        kinds = [kind for metric in self._evaluator.metrics for kind in getattr(metric, 'metrics', ())]
-        return any(end.startswith(f'{kind}_mAP') for kind in kinds for end in self._wanted)
+        names = (
+            f'{_prefix(metric)}{kind}_mAP{of}'
+            for metric in self._evaluator.metrics
+            for kind in getattr(metric, 'metrics', ())
+            for of in _COCO
+        )
+        return any(_ends(name, end) for name in names for end in self._wanted)
 
     def add(self, predictions: Sequence[Any]) -> None:
         """Take in what a model predicts."""
@@ -54,15 +72,14 @@ class Judge:
         metrics: dict[str, float] = {}
         with only_errors():  # COCO's tell of every evaluation
             for metric in self._evaluator.metrics:
-                prefix = f'{metric.prefix}/' if metric.prefix else ''
                 computed = metric.compute_metrics(metric.results)
-                metrics.update({f'{prefix}{name}': value for name, value in computed.items()})
+                metrics.update({f'{_prefix(metric)}{name}': value for name, value in computed.items()})
                 metric.results.clear()
         if not metrics and self._could_be:  # COCO's for a detector that finds nothing at all
             return 0.0
         for end in self._wanted:
             for name, value in metrics.items():
-                if name == end or name.endswith((f'/{end}', f'_{end}')):
+                if _ends(name, end):
                     return float(value)
         raise UserError(
             f'The config computes no metric {" or ".join(self._wanted)}: it has {", ".join(metrics) or "others"}. '

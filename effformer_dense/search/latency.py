@@ -62,7 +62,9 @@ class Conditions:
         different = [f.name for f in fields(self) if getattr(self, f.name) != getattr(wanted, f.name)]
         if different:
             said = '; '.join(f'{name} {getattr(self, name)} there, {getattr(wanted, name)} here' for name in different)
-            raise UserError(f'{source} was measured under other conditions: {said}. Measure another table.')
+            raise UserError(
+                f'{source} was measured under other conditions: {said}. Measure another, into another file.'
+            )
 
 
 @dataclass(frozen=True)

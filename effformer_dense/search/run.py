@@ -10,16 +10,14 @@ from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
 
-from ..checkpoint.whole_model import find_checkpoint
 from ..engine.open import open_config
 from ..engine.processes import meet
 from ..engine.runner import load_checked_config
 from ..errors import UserError
 from ..invocation import command
 from ..preflight.model import pretrained_parts
-from ..variants import SHORT_NAMES
 from .countdown import Countdown
-from .job import Job, claim, read_job, space_of
+from .job import Job, claim, read_job, space_of, with_own_table
 from .latency import LatencyTable
 from .measuring import measure_table, probe_rows
 from .pictures import Trial
@@ -27,8 +25,8 @@ from .result import draw_path, draw_row, write_found
 from .scoring import Scorer
 from .space import Space
 from .timing import Effort, measure_rows
-from .training import by_the_first, make_scorer, scorer_of, to_supernet
-from .walk import TOLERANCE, Record, Target, best_within, check_target, read_path, write_path
+from .training import FINE_TUNING, by_the_first, make_scorer, scorer_of, to_supernet, trained_supernet
+from .walk import Record, Target, best_within, check_target, read_path, write_path
 
 Note = Callable[[str], None]
 
@@ -48,6 +46,7 @@ def search(job: Job, note: Note = print) -> Path:
     """
     cfg = open_config(job.config)
     space = space_of(cfg, job.method)
+    job = with_own_table(job)
     if job.processes > 1:
         meet(job.config.launcher, cfg.get('env_cfg') or {})
     by_the_first(job, lambda: claim(job, cfg, space))
@@ -56,7 +55,7 @@ def search(job: Job, note: Note = print) -> Path:
         return job.found
     load_checked_config(replace(job.config, from_scratch=True), ('train', 'val'))  # data are there
     if job.search.supernet is not None:
-        find_checkpoint(job.search.supernet)
+        trained_supernet(job.search.supernet)
     table = _table(job, space, note)
     _check_covers(table, space)
     job = job.with_latency(space, table)
@@ -64,6 +63,9 @@ def search(job: Job, note: Note = print) -> Path:
     if not job.path.exists():
         if job.search.supernet is None and pretrained_parts(cfg.model.backbone):
             note('No published network has all blocks of the supernet: its training begins without their weights.')
+        kept = (cfg.model.backbone.get(key) for key in FINE_TUNING)
+        if job.search.supernet is None and any(value not in (None, -1, False) for value in kept):
+            note(f'{" and ".join(FINE_TUNING)} are for the training of what is found: the supernet trains whole.')
         try_out(job, cfg, space)
     scorer = make_scorer(job, cfg, space, note)
     records = walk_to_target(job, space, table, scorer, note)
@@ -89,8 +91,8 @@ def _table(job: Job, space: Space, note: Note) -> LatencyTable:
         return table
     if job.processes > 1:
         raise UserError(
-            'Several processes would disturb each other in measuring. Measure a table first, '
-            f'{command("search")} table {SHORT_NAMES[space.family]}, and name it: --table FILE.'
+            'Several processes would disturb each other in measuring. Measure a table of the space of this config '
+            f'first, {command("search")} table {job.config.config}, and name it: --table FILE.'
         )
     effort = Effort(job.measuring.rounds, job.measuring.validate)
     table = measure_table(space, conditions, effort, note)
@@ -138,7 +140,7 @@ def walk_to_target(job: Job, space: Space, table: LatencyTable, scorer: Scorer, 
             records[-1] = _timed(job, space, records[-1], note)
         if job.is_first:
             write_path(job.path, records)
-        if _is_fast_enough(job, records[-1]):
+        if job.target.met(records[-1]):
             return records
         following = walker.step(records[-1], len(records))
         if following is None:
@@ -165,11 +167,6 @@ def _timed(job: Job, space: Space, record: Record, note: Note) -> Record:
         return record
     note(f'Measured: {times[0]:.1f} ms, {record.latency_ms:.1f} ms by the table')
     return replace(record, measured_ms=times[0])
-
-
-def _is_fast_enough(job: Job, record: Record) -> bool:
-    measured = record.latency_ms if record.measured_ms is None else record.measured_ms
-    return job.target.reached(record) and measured <= (1 + TOLERANCE) * job.search.latency_ms
 
 
 def _end_of_road(job: Job, records: list[Record], note: Note) -> list[Record]:
@@ -203,15 +200,15 @@ def extract(path: Path, latency_ms: float, note: Note = print) -> Path:
 
     Args:
         path: ``path.jsonl`` in the folder of a search.
-        latency_ms: by the search's table.
+        latency_ms: by the search's table, and by the clock where it was timed. The search's other limits hold.
         note: told what is going on.
 
     Raises:
         UserError: no such file, no search beside it, or no state is so fast.
     """
     records = read_path(path)
-    found = best_within(records, Target(latency_ms))
     job = read_job(path, latency_ms)
+    found = best_within(records, job.target)
     cfg = open_config(job.config)
     scorer = make_scorer(job, cfg, space_of(cfg, job.method), note)
     return finish(job, f'found_{latency_ms:g}ms', records, LatencyTable.load(job.table), scorer, found, note)

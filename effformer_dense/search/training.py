@@ -18,7 +18,7 @@ from ..engine.quiet import only_errors
 from ..engine.runner import train
 from ..errors import UserError
 from ..files import write_text
-from .job import Job
+from .job import TRAINED, Job, is_trained
 from .methods import Method
 from .pictures import Trial
 from .result import set_widths
@@ -27,16 +27,21 @@ from .space import Space
 
 Note = Callable[[str], None]
 
+#: Arguments of a backbone by which pretrained weights stay as they are.
+FINE_TUNING = ('frozen_stages', 'norm_eval')
+
 
 def to_supernet(cfg: Config, space: Space, method: Method) -> Config:
     """The task's config with a supernet in the place of its backbone, and its training.
 
-    Weights of published networks are left out: none of them has all blocks of the largest network.
+    Weights of published networks are left out: none of them has all blocks of the largest network. So is what keeps
+    such weights as they are, :data:`FINE_TUNING`: it would keep random ones.
     """
     supernet = copy.deepcopy(cfg)
     model = supernet.model
     set_widths(model, tuple(choices[-1] for choices in space.widths))
-    backbone = {**model.backbone, 'init_cfg': without_pretrained(model.backbone.get('init_cfg')) or None}
+    backbone = {key: value for key, value in model.backbone.items() if key not in FINE_TUNING}
+    backbone['init_cfg'] = without_pretrained(backbone.get('init_cfg')) or None
     model.backbone = dict(type=method.supernet.__name__, backbone=backbone, space=space.to_config())
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     supernet.model = dict(type=method.training.__name__, model=model, seed=seed)
@@ -86,16 +91,29 @@ def scorer_of(cfg: Config, supernet: Config, trial: Trial, checkpoint: Path | No
     return Scorer(cfg, sandwich.to(get_device()), trial)
 
 
+def trained_supernet(path: Path) -> Path:
+    """Checkpoint of a supernet that the user names, a file or the work dir of its training.
+
+    Raises:
+        UserError: there is none, or it is a search's own, whose training has not ended.
+    """
+    folder = path if path.is_dir() else path.parent
+    if (folder.parent / 'search.json').exists() and not is_trained(folder):
+        raise UserError(
+            f'--supernet {path}: its training has not ended. First go on with the search of {folder.parent}: --resume.'
+        )
+    return find_checkpoint(path)
+
+
 def _trained(job: Job, supernet: Config, note: Note) -> Path:
     """Checkpoint of the trained supernet."""
     if job.search.supernet is not None:
-        return find_checkpoint(job.search.supernet)
+        return trained_supernet(job.search.supernet)
     folder, config = job.supernet, job.supernet.with_suffix('.py')
-    done = folder / 'trained'
-    if not done.exists():
+    if not is_trained(folder):
         note('Training the supernet')
         by_the_first(job, lambda: write_text(config, supernet.pretty_text))
         options = replace(job.config, config=config, cfg_options=(), work_dir=folder, data_root=None)
         train(options, 'auto' if list(folder.glob('*.pth')) else None)
-        by_the_first(job, lambda: write_text(done, ''))
+        by_the_first(job, lambda: write_text(folder / TRAINED, ''))
     return find_checkpoint(folder)

@@ -45,13 +45,24 @@ def test_names_of_models() -> None:
     ('models', 'options', 'message'),
     [
         (['v2_s0', 'v1_l1'], dict(threads=(1, 2)), 'one number of threads; got 1, 2'),
-        (['v2_s0', 'resnet18', 'timm/resnet18'], dict(threads=(1,)), 'a model twice'),
+        (['v2_s0', 'resnet18', 'timm/resnet18'], dict(threads=(1,)), 'got timm/resnet18 fused twice: name each'),
         (['v2_s0', 'nonet'], dict(threads=(1,)), "got 'nonet'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_first(models: list[str], options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_cases(models, (64, 64), ['fused'], BenchmarkOptions(**options))
+
+
+def test_configs_with_other_backbones_are_measured_as_they_are(tmp_path: Path) -> None:
+    pytest.importorskip('mmdet')
+    config = tmp_path / 'other.py'
+    config.write_text("_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n")
+    options = BenchmarkOptions(threads=(1,))
+    assert len(make_cases(['v2_s0', str(config)], (64, 64), ['eager'], options)) == 2
+    for mode in ('fused', 'compiled', 'onnx'):
+        with pytest.raises(UserError, match=r'other.py has a backbone that is not of this package: .* --modes eager'):
+            make_cases(['v2_s0', str(config)], (64, 64), [mode], options)
 
 
 def test_timms_own_modes_are_for_our_variants() -> None:

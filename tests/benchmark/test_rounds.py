@@ -156,7 +156,7 @@ def test_errors_of_a_contender_reach_the_user() -> None:
         Worker(_leaves, None, 'v2_l eager')
     with pytest.raises(TooLargeError, match='takes more memory than there is: its process was ended'):
         Worker(_is_killed, None, 'v2_l eager')
-    with pytest.raises(UserError, match=r'v2_l eager takes more memory than there is: DefaultCPU.*smaller --sizes'):
+    with pytest.raises(UserError, match=r'v2_l eager takes more memory than there is: DefaultCPU.*a smaller size'):
         Worker(_out_of_memory, None, 'v2_l eager')
     with pytest.raises(UserError, match='no such thing'):
         Worker(_another_error, None, 'v2_l eager')

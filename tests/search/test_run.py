@@ -30,7 +30,8 @@ from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions, EvaluationOptions, SearchOptions, TableOptions
 from effformer_dense.rows import to_arch
 from effformer_dense.search import run, training
-from effformer_dense.search.job import Job
+from effformer_dense.search.job import Job, space_named, with_own_table
+from effformer_dense.search.judge import Judge
 from effformer_dense.search.methods import JOINT, SLIM, Method
 from effformer_dense.search.pictures import Trial
 from effformer_dense.search.run import extract, search
@@ -268,6 +269,105 @@ def test_targets_and_tables_are_checked_before_any_training(job: Job, monkeypatc
     job.table.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"does not cover the space of the search. The latency table has no 'dual'"):
         search(job)
+
+
+def test_a_search_goes_on_with_the_table_that_it_was_given(job: Job, tmp_path: Path, monkeypatch) -> None:
+    """It may be of another machine, by whose times no network of this one is to be judged."""
+    given = tmp_path / 'given.json'
+    job.table.rename(given)
+    monkeypatch.setattr(training, 'train', _stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(replace(job, search=replace(job.search, table=given)))
+    again = with_own_table(replace(job, search=replace(job.search, resume=True)))
+    assert again.search.table == job.table and not again.times_whole_networks
+    with pytest.raises(KeyboardInterrupt):
+        search(again)
+    assert not with_own_table(again).times_whole_networks
+
+
+def test_a_supernet_that_is_not_done_is_not_used(job: Job, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(training, 'train', _stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(job)
+    job.supernet.mkdir()
+    torch.save({}, job.supernet / 'iter_1.pth')
+    resumed = replace(job, search=replace(job.search, resume=True))
+    with pytest.raises(UserError, match=r'holds another search: size.*: --table .*table.json\.') as told:
+        search(replace(resumed, size=(96, 96)))
+    assert '--supernet' not in str(told.value)
+    other = replace(job.config, work_dir=tmp_path / 'other')
+    for path in (job.supernet, job.supernet / 'iter_1.pth'):
+        given = replace(job.search, supernet=path, table=job.table)
+        with pytest.raises(UserError, match=r'its training has not ended. First go on with the search of .*: --resume'):
+            search(replace(job, config=other, search=given))
+        (tmp_path / 'other' / 'search.json').unlink()
+    (job.supernet / 'trained').touch()
+    with pytest.raises(UserError, match=r': --table .*table.json --supernet .*supernet\.'):
+        search(replace(resumed, size=(96, 96)))
+
+
+def test_a_config_that_was_edited_is_another_search(job: Job, monkeypatch) -> None:
+    monkeypatch.setattr(training, 'train', _stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(job)
+    resumed = replace(job, search=replace(job.search, resume=True))
+    with pytest.raises(KeyboardInterrupt):
+        search(resumed)
+    config = Path(job.config.config)
+    config.write_text(config.read_text().replace('max_iters=3', 'max_iters=4'))
+    with pytest.raises(UserError, match='holds another search: content'):
+        search(resumed)
+
+
+def _stop(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_supernet_trains_whole(job: Job) -> None:
+    """What keeps pretrained weights as they are would keep random ones."""
+    options = ('model.backbone.frozen_stages=1', 'model.backbone.norm_eval=True')
+    cfg = open_config(replace(job.config, cfg_options=options))
+    sandwich = MODELS.build(to_supernet(cfg, Space.from_config(V2, cfg.search.space), JOINT).model).train()
+    assert all(parameter.requires_grad for parameter in sandwich.supernet.parameters())
+    assert all(module.training for module in sandwich.supernet.modules() if 'Norm' in type(module).__name__)
+    assert cfg.model.backbone.frozen_stages == 1, 'the network that is found is trained as the config says'
+
+
+def test_tables_of_more_threads_than_there_are_can_be_read(tmp_path: Path, capsys) -> None:
+    space = Space.from_config(V2)
+    table = made_up_table(space, 512, 512)
+    replace(table, conditions=replace(table.conditions, threads=4096)).save(tmp_path / 'table.json')
+    arguments = ['table', 'v2', '--threads', '4096', '--out']
+    parse_and_call('search', [*arguments, str(tmp_path / 'table.json'), '--fits', '1e9'])
+    assert 'v2_s0' in capsys.readouterr().out
+    with pytest.raises(UserError, match=r'--threads 4096 is more than the .* cores of this machine'):
+        parse_and_call('search', [*arguments, str(tmp_path / 'new.json')])
+
+
+def test_spaces_have_names() -> None:
+    assert space_named('v1') == Space.from_config(V1) and space_named('v2') == Space.from_config(V2)
+    config = PROJECT_ROOT / 'configs' / 'search' / 'joint_v2_shapes.py'
+    assert space_named(str(config)).widths == ((16, 24, 32), *space_named(str(config)).widths[1:])
+    with pytest.raises(UserError, match='No search knows networks of EdgeViT'):
+        space_named(str(PROJECT_ROOT / 'configs' / 'semfpn_edgevit_xxs_ade20k.py'))
+    with pytest.raises(UserError, match=r"Space must be one of v2, v1, the config of a search; got 'v3'"):
+        space_named('v3')
+
+
+@pytest.mark.parametrize('score', ['mAP', 'mAP_50', 'bbox_mAP_75', 'coco/bbox_mAP'])
+def test_a_detector_that_finds_nothing_scores_nought(score: str, tmp_path: Path) -> None:
+    pytest.importorskip('mmdet')
+    image, category = dict(id=1, file_name='1.png', height=64, width=64), dict(id=1, name='a')
+    (tmp_path / 'x.json').write_text(json.dumps(dict(images=[image], annotations=[], categories=[category])))
+    nothing = dict(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.long))
+    predictions = [dict(img_id=1, ori_shape=(64, 64), pred_instances=nothing)]
+    metric = dict(type='mmdet.CocoMetric', ann_file=str(tmp_path / 'x.json'), metric=['bbox'])
+    judge, other = (Judge(metric, dict(classes=('a',)), [1], wanted) for wanted in (score, 'mIoU'))
+    for one in (judge, other):
+        one.add(predictions)
+    assert judge.tell() == 0.0
+    with pytest.raises(UserError, match='computes no metric mIoU'):
+        other.tell()
 
 
 def test_the_supernet_of_a_config_has_its_data_and_its_largest_network(job: Job) -> None:

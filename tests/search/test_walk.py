@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -148,8 +149,12 @@ def test_any_point_of_a_path_can_be_taken(tmp_path: Path) -> None:
     found = best_within(records, Target(wanted))
     assert found.latency_ms <= wanted
     assert found.score == max(r.score for r in records if r.latency_ms <= wanted)
-    with pytest.raises(UserError, match='The path ends at'):
-        best_within(records, Target(0.01))
+    with pytest.raises(UserError, match=r'The path ends at .* M, and 0.01 ms, 3 M are asked for, by the table and as'):
+        best_within(records, Target(0.01, params_m=3.0))
+    slow = [replace(r, measured_ms=2 * wanted) if r == found else r for r in records]  # when it was timed
+    other = best_within(slow, Target(wanted))
+    assert other.score == max(r.score for r in records if r.latency_ms <= wanted and r != found)
+    assert best_within(slow, Target(2 * wanted)).score >= found.score
     (tmp_path / 'path.jsonl').write_text('{"action": "start"}\n')
     with pytest.raises(UserError, match='is no path of a search'):
         read_path(tmp_path / 'path.jsonl')

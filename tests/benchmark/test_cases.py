@@ -46,7 +46,7 @@ def checkout(tmp_path: Path) -> Path:
         ({}, dict(with_cp=True), '--with-cp .* needs --train'),
         ({}, dict(device='cuda:99'), '--device cuda:99 cannot be used'),
         ({}, dict(threads=(1, 4096)), '--threads 4096 is more than the .* cores'),
-        (dict(models=['v1_l1'], modes=['timm']), {}, "timm's v1_l1 takes 224 px only, not 64x64"),
+        (dict(models=['v1_l1'], modes=['timm']), {}, "timm's v1_l1 takes 224 x 224 px only, not 64x64"),
         (dict(sizes=[(1, 40, 64)], modes=['timm']), {}, 'timm takes multiples of 32 px only, not 40x64'),
         (dict(modes=['onnx']), dict(precision=('bf16',)), 'onnx files are not to be had in bf16'),
         (dict(modes=['published']), {}, '--published FOLDER'),

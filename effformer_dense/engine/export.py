@@ -31,7 +31,6 @@ from ..deploy.agreement import COMPARED_SCORE, LIMITS, Agreement
 from ..deploy.features import FeatureGraph
 from ..deploy.formats import Format, format_named
 from ..deploy.pixels import normalise_of
-from ..deploy.precision import lacks_bf16
 from ..deploy.record import RECORDED_PX, record
 from ..errors import UserError
 from ..files import check_output_file, write_together
@@ -205,13 +204,6 @@ def _check_options(kind: Format, options: ExportOptions) -> None:
     """The format is installed, and has what is asked of it."""
     kind.check()
     kind.check_precision(options.precision)
-    if kind.name == 'openvino' and options.precision == 'bf16':
-        lack = lacks_bf16(torch.device('cpu'))
-        if lack is not None:
-            raise UserError(
-                f'--precision bf16: OpenVINO would compute in float32 here, and prove the file so: {lack}. Export on a '
-                'machine that has it, or in fp32.'
-            )
     if options.size is None and not kind.any_size:
         raise UserError(f'{kind.name} files take pictures of one size. Name it: --size HEIGHT WIDTH')
     if options.part == 'backbone' and options.output != 'labels':

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..benchmark.models import is_config
+from ..config.load import read_config
 from ..config.nodes import leaves
 from ..engine.open import open_config
 from ..engine.training.session import rank_and_size
@@ -186,7 +187,7 @@ def _description(job: Job, cfg: Config, space: Space) -> dict[str, Any]:
     described = dict(
         method=job.method.name,
         config=str(Path(cfg.filename).absolute()),
-        content=_content(cfg),
+        content=_content(job.config),
         cfg_options=job.config.cfg_options,
         space=vars(space),
         size=job.size,
@@ -195,9 +196,10 @@ def _description(job: Job, cfg: Config, space: Space) -> dict[str, Any]:
     return json.loads(json.dumps(described))
 
 
-def _content(cfg: Config) -> str:
-    """What a config says, in short, but for paths, which depend on where it is read."""
-    entries = (f'{path}={value!r}' for path, value in leaves(cfg.to_dict()) if '/' not in str(value))
+def _content(options: ConfigOptions) -> str:
+    """What a config says before it is fitted to a machine, in short; but for paths."""
+    written = read_config(options).to_dict()
+    entries = (f'{path}={value!r}' for path, value in leaves(written) if '/' not in str(value))
     return _short('\n'.join(sorted(entries)).encode())
 
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from torch.export import ExportedProgram
 
+from ...errors import UserError
 from ...runtime.metadata import KEY
 from ...runtime.sessions import open_session
+from ..precision import lacks_bf16
 from .base import Format, Run
 from .onnx import OnnxFormat
 
@@ -26,6 +29,16 @@ class OpenVinoFormat(Format):
     extra = 'onnx,openvino'
     packages = ('openvino', *OnnxFormat.packages)
     precisions = ('fp32', 'fp16', 'bf16')
+
+    def check_precision(self, precision: str) -> None:
+        """See :meth:`.base.Format.check_precision`; in bf16 where it can be proven so."""
+        super().check_precision(precision)
+        lack = lacks_bf16(torch.device('cpu')) if precision == 'bf16' else None
+        if lack is not None:
+            raise UserError(
+                f'--precision bf16: OpenVINO would compute in float32 here, and prove the file so: {lack}. Export on a '
+                'machine that has it, or in fp32.'
+            )
 
     def write(
         self,

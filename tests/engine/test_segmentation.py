@@ -121,7 +121,7 @@ def _with_small_tta(options: ConfigOptions, tmp_path: Path) -> ConfigOptions:
 
 
 def test_infer_writes_overlay_map_and_labels(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
-    out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
+    out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images' / 'validation'), tmp_path / 'out'))
     pictures = sorted((ade_root / 'images' / 'validation').glob('*.jpg'))
     assert len(pictures) == SCENES
     for picture in pictures:
@@ -137,7 +137,7 @@ def test_infer_writes_overlay_map_and_labels(trained: ConfigOptions, ade_root: P
 
 def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     evaluate(trained, EvaluationOptions(trained.work_dir, save_segmentation_maps=tmp_path / 'segmentation_maps'))
-    out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
+    out = infer(trained, InferOptions(trained.work_dir, str(ade_root / 'images' / 'validation'), tmp_path / 'out'))
     for path in _map_files(tmp_path / 'segmentation_maps'):
         assert np.array_equal(
             np.asarray(Image.open(path)), np.asarray(Image.open(out / 'segmentation_maps' / path.name))
@@ -147,7 +147,9 @@ def test_infer_and_test_label_alike(trained: ConfigOptions, ade_root: Path, tmp_
 def test_fused_segmentors_label_alike(trained: ConfigOptions, ade_root: Path, tmp_path: Path) -> None:
     labels = []
     for fused in (False, True):
-        options = InferOptions(trained.work_dir, str(ade_root / 'images'), tmp_path / f'{fused}', fuse=fused)
+        options = InferOptions(
+            trained.work_dir, str(ade_root / 'images' / 'validation'), tmp_path / f'{fused}', fuse=fused
+        )
         paths = sorted((infer(trained, options) / 'segmentation_maps').rglob('*.png'))
         labels.append(np.concatenate([np.asarray(Image.open(path)).ravel() for path in paths]))
     assert (labels[0] == labels[1]).mean() > 0.999
@@ -224,7 +226,7 @@ def test_chosen_classes_are_saved_under_the_numbers_of_the_files(
     metrics = evaluate(
         options, EvaluationOptions(options.work_dir, save_segmentation_maps=tmp_path / 'segmentation_maps')
     )
-    out = infer(options, InferOptions(options.work_dir, str(ade_root / 'images'), tmp_path / 'out'))
+    out = infer(options, InferOptions(options.work_dir, str(ade_root / 'images' / 'validation'), tmp_path / 'out'))
     right = total = 0
     for file in _map_files(tmp_path / 'segmentation_maps'):
         prediction = np.asarray(Image.open(file))

@@ -55,6 +55,16 @@ def test_the_report_has_every_comparison(tmp_path: Path) -> None:
     assert (tmp_path / 'scores.png').stat().st_size > 5000
 
 
+def test_the_documentation_has_the_tables_of_the_published_results(tmp_path: Path) -> None:
+    docs = Path(__file__).parents[2] / 'docs'
+    published = json.loads((docs / 'studies' / 'distillation.json').read_text())
+    again = write_report(tmp_path, Settings(), published['scores'])
+    assert json.loads(json.dumps(again)) == published
+    assert set((tmp_path / 'tables.md').read_text().splitlines()) <= set(
+        (docs / 'distillation.md').read_text().splitlines()
+    )
+
+
 @pytest.mark.slow
 def test_every_part_and_on_after_an_interruption(tmp_path: Path) -> None:
     settings, folder = QUICK, tmp_path / 'study'

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path, PurePosixPath
 
+from .errors import UserError
+
 #: What says how OpenMP's threads wait: the standard's, GNU's (which torch's wheels have) and Intel's.
 _WAITING = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME')
 #: Sleep, but not at once: most waits between the layers of a small picture end within some ten microseconds, and waking
@@ -33,6 +35,13 @@ def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:
         environment.update(_SLEEP_SOON)
     if _COUNT not in environment and available_cores() < _cores_by_affinity():  # of affinity torch knows by itself
         environment[_COUNT] = str(available_cores())
+
+
+def check_threads(count: int) -> None:
+    """Raises ``UserError`` for more threads than this process has cores to measure them on."""
+    cores = available_cores()
+    if count > cores:
+        raise UserError(f'--threads {count} is more than the {cores} cores of this machine.')
 
 
 def available_cores(root: Path = Path('/')) -> int:

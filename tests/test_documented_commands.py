@@ -104,7 +104,7 @@ def test_what_documents_measure_can_be_measured(monkeypatch: pytest.MonkeyPatch)
     assert len(here) > 7
     measured = mock.Mock()
     monkeypatch.setattr('effformer_dense.benchmark.report.run', measured)
-    monkeypatch.setattr('effformer_dense.benchmark.cases.available_cores', lambda: 2)
+    monkeypatch.setattr('effformer_dense.threads.available_cores', lambda: 2)
     for one in here:
         cli.parse_and_call(*one)
     assert measured.call_count == len(here) and all(call.args[0] for call in measured.call_args_list)

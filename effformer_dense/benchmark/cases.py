@@ -16,7 +16,7 @@ from ..errors import MissingPackageError, UserError
 from ..invocation import command
 from ..options import BenchmarkOptions
 from ..preflight.device import check_device
-from ..threads import available_cores
+from ..threads import check_threads
 from ..variants import MAX_SIDE_PX, MIN_SIDE_PX
 from .models import find_model, is_config, is_timm, variant_names
 from .published import PUBLISHED_FILES, check_published
@@ -159,9 +159,7 @@ def _check(
         if not MIN_SIDE_PX <= min(height, width) <= max(height, width) <= MAX_SIDE_PX:
             raise UserError(f'Both sides must be {MIN_SIDE_PX} to {MAX_SIDE_PX:,} px; got {height}x{width}.')
     check_device(options.device)
-    cores = available_cores()
-    if max(options.thread_counts) > cores:
-        raise UserError(f'--threads {max(options.thread_counts)} is more than the {cores} cores of this machine.')
+    check_threads(max(options.thread_counts))
     if 'bf16' in options.precision and any(mode.startswith('fused') for mode in modes):
         check_precision('bf16', torch.device(options.device))
     if options.with_cp and not options.train:

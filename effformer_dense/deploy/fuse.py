@@ -18,6 +18,11 @@ from .precision import check_precision, compute_in_bf16
 from .winograd import use_winograd
 
 
+def backbones_in(model: nn.Module) -> list[DenseBackbone | TimmFeatures]:
+    """Backbones of this package in a model, itself included."""
+    return [module for module in model.modules() if isinstance(module, DenseBackbone | TimmFeatures)]
+
+
 def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
     """Copy a model for inference: equal outputs, less time and memory.
 
@@ -42,7 +47,7 @@ def fuse(model: nn.Module, precision: str = 'fp32') -> nn.Module:
         UserError: no backbone of this package in ``model``; another ``precision``, or one that its device lacks.
     """
     fused = copy.deepcopy(model).eval()
-    backbones = [module for module in fused.modules() if isinstance(module, DenseBackbone | TimmFeatures)]
+    backbones = backbones_in(fused)
     if not backbones:
         raise UserError(
             f'{type(model).__name__} holds no backbone of effformer_dense: fuse() knows how to fold '

@@ -10,7 +10,7 @@ from ..backbones.base import DenseBackbone
 from ..backbones.fused import TiledMlp
 from ..backbones.timm_features import TimmFeatures
 from ..errors import UserError
-from .fuse import fuse
+from .fuse import backbones_in, fuse
 
 
 def speed_up(model: nn.Module, fused: bool, compiled: bool, precision: str = 'fp32') -> nn.Module:
@@ -32,7 +32,7 @@ def speed_up(model: nn.Module, fused: bool, compiled: bool, precision: str = 'fp
     if fused or precision != 'fp32':
         model = fuse(model, precision)
     if compiled:
-        backbones = [module for module in model.modules() if isinstance(module, DenseBackbone | TimmFeatures)]
+        backbones = backbones_in(model)
         if not backbones:
             raise UserError(
                 f'{type(model).__name__} has no backbone of effformer_dense to be compiled: EfficientFormerV1, '

@@ -61,17 +61,22 @@ def search(job: Job, note: Note = print) -> Path:
     job = job.with_latency(space, table)
     check_target(space.least(job.method.actions(job.search)), table, job.target)
     if not job.path.exists():
-        if job.search.supernet is None and pretrained_parts(cfg.model.backbone):
-            note('No published network has all blocks of the supernet: its training begins without their weights.')
-        kept = (cfg.model.backbone.get(key) for key in FINE_TUNING)
-        if job.search.supernet is None and any(value not in (None, -1, False) for value in kept):
-            note(f'{" and ".join(FINE_TUNING)} are for the training of what is found: the supernet trains whole.')
+        if job.search.supernet is None:
+            _tell_what_is_left_out(cfg, note)
         try_out(job, cfg, space)
     scorer = make_scorer(job, cfg, space, note)
     records = walk_to_target(job, space, table, scorer, note)
     # States before the last may reach the target by the table, and have been found too slow.
     by_the_first(job, lambda: finish(job, 'found', records, table, scorer, records[-1], note))
     return job.found
+
+
+def _tell_what_is_left_out(cfg: Config, note: Note) -> None:
+    backbone = cfg.model.backbone
+    if pretrained_parts(backbone):
+        note('No published network has all blocks of the supernet: its training begins without their weights.')
+    if any(backbone.get(key) not in (None, -1, False) for key in FINE_TUNING):
+        note(f'{" and ".join(FINE_TUNING)} are for the training of what is found: the supernet trains whole.')
 
 
 def _is_finished(job: Job) -> bool:

@@ -25,7 +25,7 @@ from ..deploy import fuse
 from ..deploy.precision import check_precision
 from ..errors import UserError
 from ..preflight.device import check_device
-from ..threads import available_cores
+from ..threads import check_threads
 from ..variants import V1, V2, Variant
 from .countdown import Countdown
 from .latency import Conditions, Unit
@@ -136,8 +136,7 @@ def prepared(conditions: Conditions) -> Iterator[None]:
     if conditions.mode != 'fused':
         raise UserError(f'Tables are measured of fused networks, not of {conditions.mode!r}.')
     check_precision(conditions.precision, check_device(conditions.device))
-    if conditions.threads > available_cores():
-        raise UserError(f'--threads {conditions.threads} is more than the {available_cores()} cores of this machine.')
+    check_threads(conditions.threads)
     threads = torch.get_num_threads()
     if conditions.device == 'cpu':
         keep_freed_memory()

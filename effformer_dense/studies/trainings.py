@@ -14,6 +14,15 @@ from ..options import ConfigOptions, EvaluationOptions, TrainOptions
 
 METRIC = 'mIoU'
 _WARM_UP = 30  # iterations
+_FEW = (
+    'dataset.shapes.splits.training=8',
+    'dataset.shapes.splits.validation=4',
+    'dataset.shapes.size_px=64',
+    'num_workers=0',
+    'persistent_workers=False',
+)
+#: Overrides by which a training on the shapes is one of moments, for studies that are only tried.
+FEW_SHAPES = tuple(f'{split}_dataloader.{option}' for split in ('train', 'val', 'test') for option in _FEW)
 
 
 @dataclass(frozen=True)

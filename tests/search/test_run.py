@@ -20,18 +20,16 @@ pytest.importorskip('mmseg')
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-import effformer_dense
 from effformer_dense.commands.cli import parse_and_call
 from effformer_dense.config.datasets import datasets_of
 from effformer_dense.config.load import load_config
 from effformer_dense.engine.open import open_config
 from effformer_dense.engine.runner import evaluate, train
 from effformer_dense.errors import UserError
-from effformer_dense.options import ConfigOptions, EvaluationOptions, SearchOptions, TableOptions
+from effformer_dense.options import ConfigOptions, EvaluationOptions
 from effformer_dense.rows import to_arch
 from effformer_dense.search import run, training
-from effformer_dense.search.job import Job, space_named, with_own_table
-from effformer_dense.search.judge import Judge
+from effformer_dense.search.job import Job
 from effformer_dense.search.methods import JOINT, SLIM, Method
 from effformer_dense.search.pictures import Trial
 from effformer_dense.search.run import extract, search
@@ -41,50 +39,8 @@ from effformer_dense.search.training import to_supernet
 from effformer_dense.search.walk import read_path
 from effformer_dense.variants import V1, V2
 from tests.helpers import PROJECT_ROOT
+from tests.search.jobs import SHARE, SPACE, SPACE_V1, make_job
 from tests.search.tables import made_up_table
-
-TASK = """
-_base_ = {base!r}
-search = dict(space=dict(widths={widths}, depths={depths}, ratios={ratios}, attention={attention}))
-data_root = {root!r}
-loader = dict(batch_size=2, num_workers=0, persistent_workers=False,
-    dataset=dict(data_root=data_root, shapes=dict(splits=dict(training=8, validation=4), size_px=64, seed=0)))
-train_dataloader = loader
-val_dataloader = loader
-test_dataloader = val_dataloader
-model = dict(
-    data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(type={family!r}, arch={arch!r}),
-    neck=dict(in_channels={widths_of}),
-)
-train_cfg = dict(max_iters=3, val_interval=3)
-param_scheduler = []
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=3))
-"""
-SPACE = dict(widths=((8,), (16,), (24, 32), (24, 48)), depths=(1, 1, 2, 2), ratios=(2, 3), attention=(0, 0, 1, 1))
-SPACE_V1 = dict(widths=((16,), (16,), (16, 32), (32, 48)), depths=(1, 1, 2, 2), ratios=(4,), attention=(0, 0, 1, 1))
-SHARE = 0.7
-
-
-def make_job(method: Method, content: dict, arch: str, tmp_path: Path, monkeypatch) -> Job:
-    """A search in a small space, whose latencies are made up."""
-    own = {key: [list(v) if isinstance(v, tuple) else v for v in value] for key, value in content.items()}
-    in_channels = list(getattr(effformer_dense, method.family)(arch=arch).out_channels)
-    base, root = str(PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'), str(tmp_path / 'shapes')
-    config = tmp_path / 'task.py'
-    config.write_text(TASK.format(base=base, root=root, family=method.family, arch=arch, widths_of=in_channels, **own))
-    table = made_up_table(Space.from_config(method.family, own))
-    folder = tmp_path / 'search'
-    folder.mkdir()
-    table.save(folder / 'table.json')
-    monkeypatch.setattr(run, 'measure_rows', lambda rows, *_: [table.predict(row) for row in rows])
-    options = SearchOptions(latency_share=SHARE, pictures=4, batches=1, score='loss')
-    return Job(method, ConfigOptions(config, work_dir=folder), (64, 64), options, TableOptions())
-
-
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch) -> Job:
-    return make_job(JOINT, SPACE, 's0', tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
@@ -271,58 +227,6 @@ def test_targets_and_tables_are_checked_before_any_training(job: Job, monkeypatc
         search(job)
 
 
-def test_a_search_goes_on_with_the_table_that_it_was_given(job: Job, tmp_path: Path, monkeypatch) -> None:
-    """It may be of another machine, by whose times no network of this one is to be judged."""
-    given = tmp_path / 'given.json'
-    job.table.rename(given)
-    monkeypatch.setattr(training, 'train', _stop)
-    with pytest.raises(KeyboardInterrupt):
-        search(replace(job, search=replace(job.search, table=given)))
-    again = with_own_table(replace(job, search=replace(job.search, resume=True)))
-    assert again.search.table == job.table and not again.times_whole_networks
-    with pytest.raises(KeyboardInterrupt):
-        search(again)
-    assert not with_own_table(again).times_whole_networks
-
-
-def test_a_supernet_that_is_not_done_is_not_used(job: Job, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(training, 'train', _stop)
-    with pytest.raises(KeyboardInterrupt):
-        search(job)
-    job.supernet.mkdir()
-    torch.save({}, job.supernet / 'iter_1.pth')
-    resumed = replace(job, search=replace(job.search, resume=True))
-    with pytest.raises(UserError, match=r'holds another search: size.*: --table .*table.json\.') as told:
-        search(replace(resumed, size=(96, 96)))
-    assert '--supernet' not in str(told.value)
-    other = replace(job.config, work_dir=tmp_path / 'other')
-    for path in (job.supernet, job.supernet / 'iter_1.pth'):
-        given = replace(job.search, supernet=path, table=job.table)
-        with pytest.raises(UserError, match=r'its training has not ended. First go on with the search of .*: --resume'):
-            search(replace(job, config=other, search=given))
-        (tmp_path / 'other' / 'search.json').unlink()
-    (job.supernet / 'trained').touch()
-    with pytest.raises(UserError, match=r': --table .*table.json --supernet .*supernet\.'):
-        search(replace(resumed, size=(96, 96)))
-
-
-def test_a_config_that_was_edited_is_another_search(job: Job, monkeypatch) -> None:
-    monkeypatch.setattr(training, 'train', _stop)
-    with pytest.raises(KeyboardInterrupt):
-        search(job)
-    resumed = replace(job, search=replace(job.search, resume=True))
-    with pytest.raises(KeyboardInterrupt):
-        search(resumed)
-    config = Path(job.config.config)
-    config.write_text(config.read_text().replace('max_iters=3', 'max_iters=4'))
-    with pytest.raises(UserError, match='holds another search: content'):
-        search(resumed)
-
-
-def _stop(*_) -> None:
-    raise KeyboardInterrupt
-
-
 def test_a_supernet_trains_whole(job: Job) -> None:
     """What keeps pretrained weights as they are would keep random ones."""
     options = ('model.backbone.frozen_stages=1', 'model.backbone.norm_eval=True')
@@ -342,32 +246,6 @@ def test_tables_of_more_threads_than_there_are_can_be_read(tmp_path: Path, capsy
     assert 'v2_s0' in capsys.readouterr().out
     with pytest.raises(UserError, match=r'--threads 4096 is more than the .* cores of this machine'):
         parse_and_call('search', [*arguments, str(tmp_path / 'new.json')])
-
-
-def test_spaces_have_names() -> None:
-    assert space_named('v1') == Space.from_config(V1) and space_named('v2') == Space.from_config(V2)
-    config = PROJECT_ROOT / 'configs' / 'search' / 'joint_v2_shapes.py'
-    assert space_named(str(config)).widths == ((16, 24, 32), *space_named(str(config)).widths[1:])
-    with pytest.raises(UserError, match='No search knows networks of EdgeViT'):
-        space_named(str(PROJECT_ROOT / 'configs' / 'semfpn_edgevit_xxs_ade20k.py'))
-    with pytest.raises(UserError, match=r"Space must be one of v2, v1, the config of a search; got 'v3'"):
-        space_named('v3')
-
-
-@pytest.mark.parametrize('score', ['mAP', 'mAP_50', 'bbox_mAP_75', 'coco/bbox_mAP'])
-def test_a_detector_that_finds_nothing_scores_nought(score: str, tmp_path: Path) -> None:
-    pytest.importorskip('mmdet')
-    image, category = dict(id=1, file_name='1.png', height=64, width=64), dict(id=1, name='a')
-    (tmp_path / 'x.json').write_text(json.dumps(dict(images=[image], annotations=[], categories=[category])))
-    nothing = dict(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.long))
-    predictions = [dict(img_id=1, ori_shape=(64, 64), pred_instances=nothing)]
-    metric = dict(type='mmdet.CocoMetric', ann_file=str(tmp_path / 'x.json'), metric=['bbox'])
-    judge, other = (Judge(metric, dict(classes=('a',)), [1], wanted) for wanted in (score, 'mIoU'))
-    for one in (judge, other):
-        one.add(predictions)
-    assert judge.tell() == 0.0
-    with pytest.raises(UserError, match='computes no metric mIoU'):
-        other.tell()
 
 
 def test_the_supernet_of_a_config_has_its_data_and_its_largest_network(job: Job) -> None:

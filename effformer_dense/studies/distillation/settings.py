@@ -36,6 +36,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..trainings import FEW_SHAPES
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,17 +62,10 @@ class Settings:
     seeds: int = 3
 
 
-_QUICK_DATA = (
-    'dataset.shapes.splits.training=8',
-    'dataset.shapes.splits.validation=4',
-    'dataset.shapes.size_px=64',
-    'num_workers=0',
-    'persistent_workers=False',
-)
 #: Minutes instead of hours, and no result: that every part works.
 QUICK = Settings(
     teacher='s1',
-    cfg_options=tuple(f'{split}_dataloader.{option}' for split in ('train', 'val', 'test') for option in _QUICK_DATA),
+    cfg_options=FEW_SHAPES,
     labelled=4,
     iterations=4,
     teacher_iterations=4,

@@ -43,6 +43,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..trainings import FEW_SHAPES
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -82,16 +84,9 @@ class Settings:
     resamples: int = 2000
 
 
-_QUICK_DATA = (
-    'dataset.shapes.splits.training=8',
-    'dataset.shapes.splits.validation=4',
-    'dataset.shapes.size_px=64',
-    'num_workers=0',
-    'persistent_workers=False',
-)
 #: Minutes instead of hours, and no result: that every part works.
 QUICK = Settings(
-    cfg_options=tuple(f'{split}_dataloader.{option}' for split in ('train', 'val', 'test') for option in _QUICK_DATA),
+    cfg_options=FEW_SHAPES,
     size=(64, 64),
     latency_share=0.7,
     supernet_iterations=8,

@@ -1,11 +1,14 @@
-"""Puts the configs into the wheel. All else is in pyproject.toml."""
+"""Puts the configs into the wheel, and what is compiled. All else is in pyproject.toml."""
 
 from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 CONFIGS = Path('configs')
+NATIVE = Path('effformer_dense/native')
 
 
 class BuildWithConfigs(build_py):
@@ -30,4 +33,21 @@ class BuildWithConfigs(build_py):
         return {str(path): str(place / path) for path in sorted(CONFIGS.rglob('*.py'))}
 
 
-setup(cmdclass={'build_py': BuildWithConfigs})
+def native_extensions() -> list[Extension]:
+    """The C++ of ``effformer_dense/native``, which ctypes loads. Without a compiler torch's operators compute."""
+    native = SimpleNamespace(**run_path(str(NATIVE / 'builds.py')))
+    return [
+        Extension(
+            f'effformer_dense.native.{name}',
+            sources=[str(NATIVE / 'attention.cpp')],
+            depends=[str(NATIVE / source) for source in native.SOURCES],
+            define_macros=[('SOURCES', f'{native.sources_sum()}u')],
+            extra_compile_args=[*native.FLAGS, *flags],
+            language='c++',
+            optional=True,
+        )
+        for name, flags in native.builds().items()
+    ]
+
+
+setup(cmdclass={'build_py': BuildWithConfigs}, ext_modules=native_extensions())

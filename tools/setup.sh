@@ -12,7 +12,7 @@ stamp=$venv/.ready
 choice=$venv/.mmcv  # what MMCV was last set to
 python=$venv/bin/python
 # The folder counts too: an editable install points at the place where it was made.
-want=$( (pwd; cat constraints.txt pyproject.toml tools/setup.sh) | cksum | tr ' ' '-')
+want=$( (pwd; cat constraints.txt pyproject.toml setup.py tools/setup.sh effformer_dense/native/*.{cpp,h,py}) | cksum | tr ' ' '-')
 
 say() { printf '\n== %s\n' "$1"; shift; [ $# -eq 0 ] || printf '   %s\n' "$@"; }
 die() { printf 'Set-up stopped: %s\n' "$*" >&2; exit 1; }

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .chunked import Constants, Operands, attend_in_chunks, attend_in_chunks_backward
+from .chunked import Constants, Operands, attend_in_chunks_backward
 from .compiled import attend_compiled
+from .native_attention import attend_forward
 from .recorded import attend_recorded
 from .relpos import no_autocast
 from .tracing import is_recording, wants_standard_operators
@@ -22,8 +23,9 @@ def attend(operands: Operands) -> Tensor:
     """``mix_weights(softmax(mix_scores(scale * q @ k) + bias)) @ v``, the mixes being matrices over heads.
 
     Exact, whichever way it is computed. In chunks of queries: nothing of size queries x keys is held, and the backward
-    pass computes the scores again. Whole: where gradients are wanted and the scores are few, and, with standard
-    operators only, where a graph is exported (:func:`.recorded.attend_recorded`).
+    pass computes the scores again; the forward pass on a CPU is our own C++ where it is compiled. Whole: where
+    gradients are wanted and the scores are few, and, with standard operators only, where a graph is exported
+    (:func:`.recorded.attend_recorded`).
 
     Returns:
         Shape (B, h', w', n, e); in chunks, laid out in memory as ``v``.
@@ -62,7 +64,7 @@ class _ChunkedAttention(torch.autograd.Function):
     @staticmethod
     def forward(constants: Constants, q: Tensor, *others: Tensor | None) -> Tensor:
         with no_autocast(q):
-            return attend_in_chunks(Operands.of((q, *others), constants))
+            return attend_forward(Operands.of((q, *others), constants))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Attention as one operator of a graph that ``torch.compile`` makes.
 
 The compiler cannot make chunks of sizes that it does not know, and all scores at once would cost the memory that chunks
-save. It sees two operators and their shapes; what runs is :mod:`.chunked`.
+save. It sees two operators and their shapes; what runs is :func:`.native_attention.attend_forward` and :mod:`.chunked`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .chunked import Constants, Operands, attend_in_chunks, attend_in_chunks_backward, empty_output
+from .chunked import Constants, Operands, attend_in_chunks_backward, empty_output
+from .native_attention import attend_forward
 from .relpos import no_autocast
 
 
@@ -34,7 +35,7 @@ def _attend(
 ) -> Tensor:
     with no_autocast(q):
         constants = Constants(scale, stride, bias_per_pair, chunk)
-        return attend_in_chunks(Operands(q, k, v, bias, mix_scores, mix_weights, constants))
+        return attend_forward(Operands(q, k, v, bias, mix_scores, mix_weights, constants))
 
 
 @_attend.register_fake

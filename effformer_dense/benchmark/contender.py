@@ -29,6 +29,8 @@ from .yardstick import Pace, Work, Yardstick, synchronize
 WARM_UP_STEPS = 2
 #: A first step that took longer is warm-up enough.
 LONG_STEP_S = 60
+#: Shorter steps are repeated for so long in each turn, after one for the caches, which the others have emptied.
+TURN_S = 0.1
 #: Processes may take so long to end.
 _END_S = 10
 
@@ -49,10 +51,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Turn:
-    """One timed step.
+    """One timed step, or the mean of several short ones.
 
     Attributes:
-        seconds: it took.
+        seconds: a step took.
         cpu_s: that the process has used since its start.
         parts_ms: of a whole detector or segmentor, time in each part.
     """
@@ -173,13 +175,24 @@ def contend(case: Case) -> tuple[Ready, Callable[[], Turn]]:
             subject.step()
 
     def turn() -> Turn:
-        synchronize(case.device)
-        begin = time.perf_counter()
-        subject.step()
-        synchronize(case.device)
-        return Turn(time.perf_counter() - begin, time.process_time(), dict(subject.parts_ms))
+        return Turn(_time_step(subject.step, case.device), time.process_time(), dict(subject.parts_ms))
 
     return Ready(subject.parameters, peak_mib), turn
+
+
+def _time_step(step: Callable[[], object], device: str) -> float:
+    """Seconds that a step takes: of a short one the mean, after a first that brings its data into the caches again."""
+    steps, repeat = 0, False
+    synchronize(device)
+    begin = time.perf_counter()
+    while True:
+        step()
+        synchronize(device)
+        steps, passed = steps + 1, time.perf_counter() - begin
+        if passed >= TURN_S:
+            return passed / steps
+        if not repeat:
+            steps, repeat, begin = 0, True, time.perf_counter()
 
 
 def keep_pace(case: Case) -> tuple[Work, Callable[[], tuple[Pace, float]]]:

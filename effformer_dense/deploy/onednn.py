@@ -20,7 +20,7 @@ class _Packed:
     """Weights in oneDNN's order, for a first input size and for one that comes often.
 
     Attributes:
-        key: of the weights as they were.
+        key: of the weights as they were, and of the threads.
         weight: held as well, so that no others come to lie at their address.
         other: the second size, with its weights.
     """
@@ -99,7 +99,7 @@ class OneDnnConv(FoldedConv):
         weight = self.weight
         if weight.is_inference():  # inference tensors keep no count of changes
             return weight
-        key = weight.data_ptr(), weight._version
+        key = weight.data_ptr(), weight._version, torch.get_num_threads()  # which oneDNN's order may depend on
         packed = self._packed
         if packed is None or packed.key != key:
             packed = self._packed = _Packed(key, weight.detach(), x.shape, self._reordered(weight, x))

@@ -98,6 +98,15 @@ def test_other_widths_and_heads(build: str, heads: int, widths: tuple[int, int])
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_once(build: str, dtype: torch.dtype) -> None:
+    operands = _changed(_operands((9, 14), talking=True), lambda x: x.to(dtype))
+    assert is_native(operands)
+    exact = attend_natively(_changed(operands, Tensor.float))
+    assert torch.equal(attend_natively(operands), exact.to(dtype))
+
+
+@torch.no_grad()
 def test_matrix_as_published(build: str) -> None:
     assert _error(_operands((9, 14), mode='matrix', talking=True)) < CLOSE
 
@@ -155,7 +164,6 @@ def test_declines_what_it_does_not_take() -> None:
     operands = _operands((6, 7), talking=True)
     assert is_native(operands)
     assert not is_native(_changed(operands, Tensor.double))
-    assert not is_native(_changed(operands, Tensor.bfloat16))
     assert not is_native(_changed(operands, lambda x: x.to('meta')))
     assert not is_native(_operands((6, 7), widths=(32, 24)))
     assert not is_native(_operands((6, 7), talking=True, heads=4))

@@ -187,5 +187,9 @@ say 'Checking that everything imports: half a minute'
 check_opencv
 ops_work effformer_dense mmdet.apis mmseg.apis ||
   die "the installed packages do not work; the lines above say why. To start over: rm -rf $venv"
+"$python" -W ignore -c 'import sys; from effformer_dense.native.library import library; sys.exit(library() is None)' ||
+  say 'Attention is computed by operators of torch: on a CPU, large pictures take half as long again.' \
+    'Its own C++ wants Linux, a 64-bit Arm or an x86 processor with AVX2, and g++ (Debian or Ubuntu: sudo apt-get install g++).' \
+    "Afterwards: rm $stamp; make setup"
 echo "$want $mmcv" > "$stamp"
 say "Ready: $venv"

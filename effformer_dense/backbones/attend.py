@@ -34,7 +34,10 @@ def attend(operands: Operands) -> Tensor:
         return attend_recorded(operands)
     if is_recording():
         return attend_compiled(operands)
-    if torch.is_grad_enabled() and operands.are_kept:
+    if not torch.is_grad_enabled():
+        with no_autocast(operands.q):
+            return attend_forward(operands)
+    if operands.are_kept:
         return attend_whole(operands)
     return _ChunkedAttention.apply(operands.constants, *operands.tensors)
 

@@ -26,10 +26,10 @@ from .tracing import has_values, is_recording, merge, wants_standard_operators
 class RelativePositionBias(nn.Module):
     """Learnable bias table, brought to the grid at hand.
 
-    In evaluation on a CPU what was computed for the last few sizes is kept. An entry is used only while the table
-    still holds the very values it was computed from, compared value by value: any way of changing weights
-    (optimiser, EMA swap through ``.data``, ``load_state_dict``, ``.half()``) therefore takes effect at once. On
-    accelerators that comparison would make the host wait, and computing costs less; nothing is kept there.
+    In evaluation on a CPU what was computed for the last few sizes is kept. An entry is used only while the table, and
+    the mix if there is one, still hold the very values it was computed from, compared value by value: any way of
+    changing weights (optimiser, EMA swap through ``.data``, ``load_state_dict``, ``.half()``) therefore takes effect at
+    once. On accelerators that comparison would make the host wait, and computing costs less; nothing is kept there.
 
     Args:
         num_heads: attention heads.
@@ -47,25 +47,22 @@ class RelativePositionBias(nn.Module):
         self.table = nn.Parameter(torch.zeros(num_heads, grid, grid))
         self.resize = resize
         self.query_stride = query_stride
-        self._cache: dict[tuple, tuple[Tensor, BiasValues]] = {}
+        self._cache: dict[tuple, tuple[list[Tensor], BiasValues]] = {}
 
     def forward(self, height: int, width: int, mix: nn.Conv2d | None = None) -> BiasValues:
         """What the bias of ``height x width`` keys is computed from, after a ``mix`` of heads by a 1x1 convolution."""
         table: Tensor = self.table
-        if mix is not None:
-            # On the table, where it costs nothing: resizing and looking up keep constants and sums.
-            assert mix.bias is not None
-            with no_autocast(table):
-                table = (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).unflatten(1, table.shape[1:])
         if is_recording():
-            return self._compute(table, height, width)
+            return self._compute(_mixed(table, mix), height, width)
         if torch.is_grad_enabled() or self.training or table.device.type != 'cpu' or not has_values(table):
             self._cache.clear()
-            return self._compute(table, height, width)
-        key = (height, width, table.dtype)
+            return self._compute(_mixed(table, mix), height, width)
+        sources = [table, *([] if mix is None else mix.parameters())]
+        key = (height, width, *(source.dtype for source in sources))
         hit = self._cache.pop(key, None)
-        if hit is None or not torch.equal(hit[0], table):
-            hit = (table.detach().clone(), self._compute(table, height, width).expanded(self._CACHED_PAIRS))
+        if hit is None or not all(map(torch.equal, hit[0], sources)):
+            values = self._compute(_mixed(table, mix), height, width).expanded(self._CACHED_PAIRS)
+            hit = ([source.detach().clone() for source in sources], values)
         self._cache[key] = hit  # last used, last in order
         for oldest in list(self._cache)[: -self._CACHED_SIZES]:
             self._cache.pop(oldest, None)  # another thread may have done so
@@ -303,6 +300,15 @@ class DualPathDownsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(x) + self.conv(x)
+
+
+def _mixed(table: Tensor, mix: nn.Conv2d | None) -> Tensor:
+    """A bias table after a mix of heads, which costs nothing there: resizing and looking up keep constants and sums."""
+    if mix is None:
+        return table
+    assert mix.bias is not None
+    with no_autocast(table):
+        return (mix.weight[:, :, 0, 0] @ table.flatten(1) + mix.bias[:, None]).unflatten(1, table.shape[1:])
 
 
 def _matrix(talking_head: TalkingHead | None) -> Tensor | None:

@@ -10,12 +10,13 @@ import ctypes
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._C import _functorch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ..native.library import in_parallel, library
 from .chunked import Operands, attend_in_chunks, empty_output
-from .tracing import has_values
 
 #: Talking heads are mixed in registers: so many.
 _MIXED_HEADS = 8
@@ -52,14 +53,18 @@ def attend_forward(operands: Operands) -> Tensor:
 
 
 def is_native(operands: Operands) -> bool:
-    """Whether :func:`attend_natively` takes these operands, and nobody watches torch's operators at work."""
+    """Whether :func:`attend_natively` takes these operands, and nobody watches torch's operators at work.
+
+    Not asked while a graph is recorded.
+    """
     opened = library()
     tensors = [tensor for tensor in operands.tensors if tensor is not None]
     return (
         opened is not None
         and (in_parallel() is not None or torch.get_num_threads() == 1)
-        and all(x.device.type == 'cpu' and x.dtype in _HELD and has_values(x) for x in tensors)
+        and all(x.is_cpu and x.dtype in _HELD and _is_plain(x) for x in tensors)
         and _get_current_dispatch_mode() is None
+        and forward_ad._current_level < 0
         and all(_has_dense_tokens(grid) for grid in (operands.q, operands.k, operands.v))
         and operands.v.shape[4] % opened.attention_panel() == 0
         and (operands.mix_scores is None) == (operands.mix_weights is None)
@@ -90,6 +95,11 @@ def attend_natively(operands: Operands) -> Tensor:
     memory = q.new_empty(opened.attention_memory(reference, threads))
     opened.attention_run(reference, ctypes.c_void_p(memory.data_ptr()), in_parallel(), threads)
     return out.to(operands.v.dtype)
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Whether its numbers lie where it says: no subclass, nor part of a transform of ``torch.func``."""
+    return type(x) in (Tensor, nn.Parameter) and not _functorch.is_functorch_wrapped_tensor(x)
 
 
 def _has_dense_tokens(grid: Tensor) -> bool:

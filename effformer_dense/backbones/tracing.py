@@ -23,7 +23,7 @@ def wants_standard_operators() -> bool:
     A graph is recorded that is handed on (``torch.jit.trace``, ``torch.export``, ONNX, ``make_fx``), or
     ``torch.func.vmap`` adds a dimension.
     """
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or _in_vmap():
+    if torch.jit.is_tracing() or _in_vmap():
         return True
     # Not torch.compiler.is_exporting(): asked by a compiler, it says yes (torch 2.11). Older torch cannot tell the two
     # apart.

@@ -83,15 +83,16 @@ class OneDnnConv(FoldedConv):
         return self.padding, self.stride, self.dilation, self.groups
 
     def _onednn_takes(self, x: Tensor) -> bool:
+        activation, weight = self.activation, self.weight
         return (
             not is_recording()  # first: a compiler cannot follow all of the others
-            and x.device.type == 'cpu'
-            and x.dtype == self.weight.dtype
+            and x.is_cpu
+            and x.dtype == weight.dtype
             and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and onednn_takes_bf16()))
-            and type(self.activation) in self._POST_OPS
-            and getattr(self.activation, 'approximate', 'none') == 'none'
+            and type(activation) in self._POST_OPS
+            and getattr(activation, 'approximate', 'none') == 'none'
             and torch.backends.mkldnn.is_available()
-            and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
+            and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
             and not torch.is_autocast_enabled('cpu')
         )
 

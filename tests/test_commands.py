@@ -68,7 +68,10 @@ def test_train(
     assert (_plain(options), given_resume, training) == (expected, resume, TrainOptions())
 
 
-def test_what_training_prints_for_copying_can_be_typed(calls: list[tuple], capsys: pytest.CaptureFixture) -> None:
+def test_what_training_prints_for_copying_can_be_typed(
+    calls: list[tuple], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('sys.argv', ['effdense'])
     line = ['my config.py', '--amp', '--data-root', 'my data', '--work-dir', 'w', '--cfg-options', 'a=[1, 2]', 'b=3']
     cli.main('train', line)
     program, command_, *printed = shlex.split(capsys.readouterr().out.partition('Evaluate and draw:')[2])

@@ -19,7 +19,6 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from ..errors import UserError
 from ..files import make_output_dir, write_atomically, write_text
 from ..version import __version__
 from .cases import Case, pairs
@@ -44,11 +43,12 @@ def run(
         reference: contender that the others are compared with.
         out_dir: for the files.
         command: written into them.
-        in_pairs: let each contender take turns with the reference alone. It takes longer, and less memory; a contender
-            that takes more than there is is named below the table, and left out.
+        in_pairs: let each contender take turns with the reference alone, as is done anyway where they do not fit into
+            memory together. It takes longer; a contender that takes more memory than there is even so is left out, and
+            named below the table.
 
     Raises:
-        UserError: ``out_dir`` cannot be written, or a case takes more memory than there is.
+        UserError: ``out_dir`` cannot be written, or the reference takes more memory than there is.
     """
     make_output_dir(out_dir)
     console = Console(width=None if os.isatty(1) else 160)
@@ -81,7 +81,9 @@ def _measure(
         try:
             return measure_group(cases, rounds, reference, note), []
         except TooLargeError as error:
-            raise UserError(f'{error} With --pairs, each contender takes turns with the reference alone.') from error
+            if len(cases) == 1:
+                raise
+            note(f'{error.name}: not enough memory for all at once, so each takes turns with the reference alone')
     found: list[Measurement] = []
     left_out = []
     for pair in pairs(cases, reference):

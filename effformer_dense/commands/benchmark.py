@@ -57,7 +57,8 @@ def benchmark(
         modes: of PyTorch (eager and fused if none is given, with --train eager); files of backbones for any size or for
             this one; and others' code for the same networks
         reference: contender that the others are compared with, such as fused or 'fused bf16'; the first if not given
-        pairs: let each contender take turns with the reference alone: longer, in less memory
+        pairs: let each contender take turns with the reference alone: longer, in less memory; done anyway where they do
+            not fit together
         system_allocator: hand freed memory back to the system as programs do by default; the commands keep it
         out_dir: where benchmark.json, .md and .png go
     """

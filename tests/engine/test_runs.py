@@ -237,7 +237,10 @@ def test_infer_gives_results_that_can_be_scored(trained: tuple[ConfigOptions, Pa
         scored = truth.loadRes(str(out / 'results.json'))
         assert set(scored.getImgIds()) == set(truth.getImgIds()) and len(scored.anns) > 20
         found.append(_table(list(scored.anns.values())))
-    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-2)
+    one_by_one, in_batches = found
+    assert len(one_by_one) == len(in_batches)
+    apart = np.abs(one_by_one[:, None] - in_batches).max(axis=2)  # scores that are even may come in either order
+    assert apart.min(axis=0).max() < 1e-2 and apart.min(axis=1).max() < 1e-2
 
 
 def test_infer_on_a_video_is_infer_on_its_frames(trained: tuple[ConfigOptions, Path], tmp_path: Path) -> None:

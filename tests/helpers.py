@@ -57,6 +57,19 @@ TINY_EDGEVIT = replace(
 )
 
 
+def few_shapes(training: int, validation: int) -> str:
+    """Lines of a config: its three loaders, of so many pictures; ``{root!r}`` is left to fill in."""
+    splits = f'dict(training={training}, validation={validation})'
+    return f"""
+data_root = {{root!r}}
+loader = dict(batch_size=2, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root=data_root, shapes=dict(splits={splits}, size_px=64, seed=0)))
+train_dataloader = loader
+val_dataloader = loader
+test_dataloader = val_dataloader
+"""
+
+
 def free_port() -> int:
     """A port of this machine on which nobody listens, for processes to meet at."""
     with socket.socket() as probe:

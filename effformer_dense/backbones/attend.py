@@ -35,8 +35,7 @@ def attend(operands: Operands) -> Tensor:
     if is_recording():
         return attend_compiled(operands)
     if not torch.is_grad_enabled():
-        with no_autocast(operands.q):
-            return attend_forward(operands)
+        return attend_forward(operands)
     if operands.are_kept:
         return attend_whole(operands)
     return _ChunkedAttention.apply(operands.constants, *operands.tensors)
@@ -66,8 +65,7 @@ class _ChunkedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(constants: Constants, q: Tensor, *others: Tensor | None) -> Tensor:
-        with no_autocast(q):
-            return attend_forward(Operands.of((q, *others), constants))
+        return attend_forward(Operands.of((q, *others), constants))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:

@@ -33,9 +33,8 @@ def _attend(
     bias_per_pair: bool,
     chunk: int | None,
 ) -> Tensor:
-    with no_autocast(q):
-        constants = Constants(scale, stride, bias_per_pair, chunk)
-        return attend_forward(Operands(q, k, v, bias, mix_scores, mix_weights, constants))
+    constants = Constants(scale, stride, bias_per_pair, chunk)
+    return attend_forward(Operands(q, k, v, bias, mix_scores, mix_weights, constants))
 
 
 @_attend.register_fake

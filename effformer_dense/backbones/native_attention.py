@@ -10,13 +10,12 @@ import ctypes
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch._C import _functorch
-from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _get_current_dispatch_mode
+from torch import Tensor
 
 from ..native.library import in_parallel, library
 from .chunked import Operands, attend_in_chunks, empty_output
+from .relpos import no_autocast
+from .tracing import is_plain, is_unwatched
 
 #: Talking heads are mixed in registers: so many.
 _MIXED_HEADS = 8
@@ -49,7 +48,8 @@ class _Attention(ctypes.Structure):
 
 def attend_forward(operands: Operands) -> Tensor:
     """Forward pass of :func:`.attend.attend` alone: by C++ where that takes the operands, else by torch's operators."""
-    return attend_natively(operands) if is_native(operands) else attend_in_chunks(operands)
+    with no_autocast(operands.q):
+        return attend_natively(operands) if is_native(operands) else attend_in_chunks(operands)
 
 
 def is_native(operands: Operands) -> bool:
@@ -62,9 +62,8 @@ def is_native(operands: Operands) -> bool:
     return (
         opened is not None
         and (in_parallel() is not None or torch.get_num_threads() == 1)
-        and all(x.is_cpu and x.dtype in _HELD and _is_plain(x) for x in tensors)
-        and _get_current_dispatch_mode() is None
-        and forward_ad._current_level < 0
+        and all(x.is_cpu and x.dtype in _HELD and is_plain(x) for x in tensors)
+        and is_unwatched()
         and all(_has_dense_tokens(grid) for grid in (operands.q, operands.k, operands.v))
         and operands.v.shape[4] % opened.attention_panel() == 0
         and (operands.mix_scores is None) == (operands.mix_weights is None)
@@ -95,11 +94,6 @@ def attend_natively(operands: Operands) -> Tensor:
     memory = q.new_empty(opened.attention_memory(reference, threads))
     opened.attention_run(reference, ctypes.c_void_p(memory.data_ptr()), in_parallel(), threads)
     return out.to(operands.v.dtype)
-
-
-def _is_plain(x: Tensor) -> bool:
-    """Whether its numbers lie where it says: no subclass, nor part of a transform of ``torch.func``."""
-    return type(x) in (Tensor, nn.Parameter) and not _functorch.is_functorch_wrapped_tensor(x)
 
 
 def _has_dense_tokens(grid: Tensor) -> bool:

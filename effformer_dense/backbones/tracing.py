@@ -1,10 +1,11 @@
 """What may be done with the tensors at hand? Asked here and nowhere else.
 
-Three questions, from the narrowest to the widest:
+Three questions, from the narrowest to the widest, and two for code that reads memory itself:
 
 * :func:`wants_standard_operators`: must everything be a standard operator of torch?
 * :func:`is_recording`: is somebody making a graph of the operators, whatever for?
 * :func:`has_values`: may Python look at the numbers in a tensor?
+* :func:`is_plain`, :func:`is_unwatched`: do they lie where the tensor says, and does nobody watch operators?
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch._C import _functorch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
@@ -44,11 +46,20 @@ def has_values(x: Tensor) -> bool:
     """
     return (
         not is_recording()
-        and type(x) in (Tensor, nn.Parameter)
+        and is_plain(x)
         and not x.is_meta
-        and not _functorch.is_functorch_wrapped_tensor(x)
         and not isinstance(_get_current_dispatch_mode(), FakeTensorMode)
     )
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether the numbers of ``x`` lie where it says: no subclass, nor part of a transform of ``torch.func``."""
+    return type(x) in (Tensor, nn.Parameter) and not _functorch.is_functorch_wrapped_tensor(x)
+
+
+def is_unwatched() -> bool:
+    """Whether nobody wants to see torch's operators at work: no dispatch mode, nor derivatives forward."""
+    return _get_current_dispatch_mode() is None and forward_ad._current_level < 0
 
 
 def merge(x: Tensor, first: int, last: int) -> Tensor:

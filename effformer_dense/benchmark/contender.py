@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from ..errors import UserError
 from .cases import PRECISIONS, Case
 from .subjects import build_subject
 from .work import count_work
-from .yardstick import Pace, Work, Yardstick, synchronize
+from .yardstick import Pace, Work, Yardstick, seconds_of
 
 WARM_UP_STEPS = 2
 #: A first step that took longer is warm-up enough.
@@ -182,17 +183,13 @@ def contend(case: Case) -> tuple[Ready, Callable[[], Turn]]:
 
 def _time_step(step: Callable[[], object], device: str) -> float:
     """Seconds that a step takes: of a short one the mean, after a first that brings its data into the caches again."""
-    steps, repeat = 0, False
-    synchronize(device)
-    begin = time.perf_counter()
-    while True:
-        step()
-        synchronize(device)
-        steps, passed = steps + 1, time.perf_counter() - begin
-        if passed >= TURN_S:
-            return passed / steps
-        if not repeat:
-            steps, repeat, begin = 0, True, time.perf_counter()
+    first = seconds_of(step, device)
+    if first >= TURN_S:
+        return first
+    times: list[float] = []
+    while sum(times) < TURN_S:
+        times.append(seconds_of(step, device))
+    return statistics.mean(times)
 
 
 def keep_pace(case: Case) -> tuple[Work, Callable[[], tuple[Pace, float]]]:

@@ -69,13 +69,7 @@ class Yardstick:
 
     def _seconds(self, call: Callable[[], object]) -> float:
         """Of one call: median of three, after one that is not counted."""
-        seconds = []
-        for _ in range(1 + _CALLS):
-            synchronize(self._device)
-            start = time.perf_counter()
-            call()
-            synchronize(self._device)
-            seconds.append(time.perf_counter() - start)
+        seconds = [seconds_of(call, self._device) for _ in range(1 + _CALLS)]
         return statistics.median(seconds[1:])
 
 
@@ -91,6 +85,15 @@ def _convolution(
     weight = torch.ones(channels, channels, kernel, kernel, device=device, dtype=dtype).to(memory_format=layout)
     flops = 2.0 * (channels * kernel * side) ** 2
     return flops, torch.inference_mode()(lambda: F.conv2d(image, weight, padding=kernel // 2))
+
+
+def seconds_of(call: Callable[[], object], device: str) -> float:
+    """Seconds until a call is done, on the device too."""
+    synchronize(device)
+    start = time.perf_counter()
+    call()
+    synchronize(device)
+    return time.perf_counter() - start
 
 
 def synchronize(device: str) -> None:

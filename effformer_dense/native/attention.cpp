@@ -48,25 +48,28 @@ namespace {
 
 // What follows from it.
 struct Plan {
-    const Attention &of;
+    const Attention &attention;
     long query_columns, queries, tokens;
     long padded;  // tokens rounded up to whole panels
     long heads;   // of a block
     long block;   // queries of it
     long key_floats, value_floats, tile_floats;  // of a head, a head, a thread
 
-    explicit Plan(const Attention &attention) : of(attention) {
-        query_columns = (of.width + of.stride - 1) / of.stride;
-        queries = query_columns * ((of.height + of.stride - 1) / of.stride);
-        tokens = of.height * of.width;
+    explicit Plan(const Attention &given) : attention(given) {
+        query_columns = (attention.width + attention.stride - 1) / attention.stride;
+        queries = query_columns * ((attention.height + attention.stride - 1) / attention.stride);
+        tokens = attention.height * attention.width;
         padded = (tokens + PANEL - 1) / PANEL * PANEL;
-        heads = of.mix_scores ? of.heads : 1;
+        heads = attention.mix_scores ? attention.heads : 1;
         const long fitting = SCORE_BYTES / static_cast<long>(sizeof(float)) / (heads * padded) / BLOCK_ROWS * BLOCK_ROWS;
         block = fitting < BLOCK_ROWS ? BLOCK_ROWS : fitting < MAX_QUERIES ? fitting : MAX_QUERIES;
-        key_floats = padded * of.key_width;
-        value_floats = tokens * of.value_width;
+        key_floats = padded * attention.key_width;
+        value_floats = tokens * attention.value_width;
         tile_floats = heads * block * padded + bias_floats();
     }
+
+    // Heads of all images, whose keys and values are packed.
+    long packed() const { return attention.images * attention.heads; }
 
     // A row of the bias; rows of its grid are written a vector at a time, past their ends.
     long bias_floats() const { return padded + LANES; }
@@ -77,45 +80,46 @@ struct Work {
     float *keys, *values, *tiles;
     std::atomic<long> next{0}, threads{0};
 
-    Work(const Plan &of, float *memory)
-        : plan(of), keys(memory), values(keys + of.of.images * of.of.heads * of.key_floats),
-          tiles(values + of.of.images * of.of.heads * of.value_floats) {}
+    Work(const Plan &given, float *memory)
+        : plan(given), keys(memory), values(keys + given.packed() * given.key_floats),
+          tiles(values + given.packed() * given.value_floats) {}
 };
 
 // Keys of a head, turned: (panels, d, PANEL). Those that fill up the last panel are zero.
 void pack_keys(const Plan &plan, long image, long head, float *to) {
-    const Attention &of = plan.of;
-    for (long panel = 0; panel < plan.padded; panel += PANEL, to += PANEL * of.key_width)
+    const Attention &attention = plan.attention;
+    for (long panel = 0; panel < plan.padded; panel += PANEL, to += PANEL * attention.key_width)
         for (long c = 0; c < PANEL; c++) {
             const bool there = panel + c < plan.tokens;
-            const float *key = there ? of.k.at(image, panel + c, head) : nullptr;
-            for (long i = 0; i < of.key_width; i++) to[i * PANEL + c] = there ? key[i] : 0;
+            const float *key = there ? attention.k.at(image, panel + c, head) : nullptr;
+            for (long i = 0; i < attention.key_width; i++) to[i * PANEL + c] = there ? key[i] : 0;
         }
 }
 
 // Values of a head: (e / PANEL, N, PANEL).
 void pack_values(const Plan &plan, long image, long head, float *to) {
-    for (long column = 0; column < plan.of.value_width; column += PANEL)
+    for (long column = 0; column < plan.attention.value_width; column += PANEL)
         for (long token = 0; token < plan.tokens; token++, to += PANEL) {
-            const float *value = plan.of.v.at(image, token, head) + column;
+            const float *value = plan.attention.v.at(image, token, head) + column;
             for (int c = 0; c < PANEL; c += LANES) store(to + c, load(value + c));
         }
 }
 
 // Bias of one query for all keys. Of offsets it is a window of the grid, whose rows lie apart.
 void read_bias(const Plan &plan, long head, long query, float *to) {
-    const Attention &of = plan.of;
-    if (of.bias_per_pair) {
-        std::memcpy(to, of.bias + (head * plan.queries + query) * plan.tokens, plan.tokens * sizeof(float));
+    const Attention &attention = plan.attention;
+    if (attention.bias_per_pair) {
+        std::memcpy(to, attention.bias + (head * plan.queries + query) * plan.tokens, plan.tokens * sizeof(float));
     } else {
-        const long y = query / plan.query_columns * of.stride, x = query % plan.query_columns * of.stride;
-        const long across = 2 * of.width - 1;
-        const float *row = of.bias + (head * (2 * of.height - 1) + of.height - 1 - y) * across + of.width - 1 - x;
-        for (long r = 0; r < of.height; r++, row += across, to += of.width)
-            if (r + 1 < of.height && of.width >= LANES)  // what is read past the end lies in the next row
-                for (long c = 0; c < of.width; c += LANES) store(to + c, load(row + c));
+        const long y = query / plan.query_columns * attention.stride, x = query % plan.query_columns * attention.stride;
+        const long across = 2 * attention.width - 1;
+        const long top = head * (2 * attention.height - 1) + attention.height - 1 - y;
+        const float *row = attention.bias + top * across + attention.width - 1 - x;
+        for (long r = 0; r < attention.height; r++, row += across, to += attention.width)
+            if (r + 1 < attention.height && attention.width >= LANES)  // what is read past the end lies in the next row
+                for (long c = 0; c < attention.width; c += LANES) store(to + c, load(row + c));
             else
-                std::memcpy(to, row, of.width * sizeof(float));
+                std::memcpy(to, row, attention.width * sizeof(float));
     }
 }
 
@@ -159,40 +163,40 @@ struct Block {
 // mixed.
 void weigh(const Plan &plan, const Block &block, long row, float *scores, float *bias, float *factors) {
     const long head_stride = plan.block * plan.padded;
-    if (plan.of.mix_scores) mix(plan.of.mix_scores, scores, head_stride, plan.padded);
+    if (plan.attention.mix_scores) mix(plan.attention.mix_scores, scores, head_stride, plan.padded);
     float mixed[MIXED_HEADS * MIXED_HEADS];
     for (long h = 0; h < plan.heads; h++) {
         read_bias(plan, block.head + h, block.first + row, bias);
         for (long j = plan.tokens; j < plan.padded; j++) bias[j] = -INFINITY;  // no key
         const float factor = exponentials(scores + h * head_stride, bias, plan.padded);
-        factors[row] = plan.of.mix_weights ? 1 : factor;
-        if (plan.of.mix_weights)
+        factors[row] = plan.attention.mix_weights ? 1 : factor;
+        if (plan.attention.mix_weights)
             for (int o = 0; o < MIXED_HEADS; o++)
-                mixed[o * MIXED_HEADS + h] = plan.of.mix_weights[o * MIXED_HEADS + h] * factor;
+                mixed[o * MIXED_HEADS + h] = plan.attention.mix_weights[o * MIXED_HEADS + h] * factor;
     }
-    if (plan.of.mix_weights) mix(mixed, scores, head_stride, plan.padded);
+    if (plan.attention.mix_weights) mix(mixed, scores, head_stride, plan.padded);
 }
 
 void attend(const Work &work, const Block &block, float *tile) {
     const Plan &plan = work.plan;
-    const Attention &of = plan.of;
-    const long head_stride = plan.block * plan.padded, at = block.image * of.heads + block.head;
+    const Attention &attention = plan.attention;
+    const long head_stride = plan.block * plan.padded, at = block.image * attention.heads + block.head;
     float *bias = tile + plan.heads * head_stride;
     float factors[MAX_QUERIES];
-    for (long r = 0; r < block.count; r++) factors[r] = of.scale;
+    for (long r = 0; r < block.count; r++) factors[r] = attention.scale;
     for (long h = 0; h < plan.heads; h++) {
-        const Rows q{of.q.at(block.image, block.first, block.head + h), of.q.token};
+        const Rows q{attention.q.at(block.image, block.first, block.head + h), attention.q.token};
         const float *keys = work.keys + (at + h) * plan.key_floats;
-        for (long j = 0; j < plan.padded; j += PANEL, keys += PANEL * of.key_width)
-            multiply(q, block.count, keys, of.key_width, {tile + h * head_stride + j, plan.padded}, factors);
+        for (long j = 0; j < plan.padded; j += PANEL, keys += PANEL * attention.key_width)
+            multiply(q, block.count, keys, attention.key_width, {tile + h * head_stride + j, plan.padded}, factors);
     }
     for (long r = 0; r < block.count; r++) weigh(plan, block, r, tile + r * plan.padded, bias, factors);
     for (long h = 0; h < plan.heads; h++) {
-        float *out = of.out.at(block.image, block.first, block.head + h);
+        float *out = attention.out.at(block.image, block.first, block.head + h);
         const float *values = work.values + (at + h) * plan.value_floats;
-        for (long e = 0; e < of.value_width; e += PANEL, values += PANEL * plan.tokens)
+        for (long e = 0; e < attention.value_width; e += PANEL, values += PANEL * plan.tokens)
             multiply({tile + h * head_stride, plan.padded}, block.count, values, plan.tokens,
-                     {out + e, of.out.token}, factors);
+                     {out + e, attention.out.token}, factors);
     }
 }
 
@@ -200,18 +204,18 @@ void attend(const Work &work, const Block &block, float *tile) {
 void pack_all(void *argument) {
     Work &work = *static_cast<Work *>(argument);
     const Plan &plan = work.plan;
-    for (long i; (i = work.next.fetch_add(1)) < plan.of.images * plan.of.heads;) {
-        pack_keys(plan, i / plan.of.heads, i % plan.of.heads, work.keys + i * plan.key_floats);
-        pack_values(plan, i / plan.of.heads, i % plan.of.heads, work.values + i * plan.value_floats);
+    for (long i; (i = work.next.fetch_add(1)) < plan.packed();) {
+        pack_keys(plan, i / plan.attention.heads, i % plan.attention.heads, work.keys + i * plan.key_floats);
+        pack_values(plan, i / plan.attention.heads, i % plan.attention.heads, work.values + i * plan.value_floats);
     }
 }
 
 void attend_all(void *argument) {
     Work &work = *static_cast<Work *>(argument);
     const Plan &plan = work.plan;
-    const long blocks = (plan.queries + plan.block - 1) / plan.block, groups = plan.of.heads / plan.heads;
+    const long blocks = (plan.queries + plan.block - 1) / plan.block, groups = plan.attention.heads / plan.heads;
     float *tile = work.tiles + work.threads.fetch_add(1) * plan.tile_floats;
-    for (long i; (i = work.next.fetch_add(1)) < plan.of.images * groups * blocks;) {
+    for (long i; (i = work.next.fetch_add(1)) < plan.attention.images * groups * blocks;) {
         const long first = i % blocks * plan.block, left = plan.queries - first;
         attend(work, {i / blocks / groups, i / blocks % groups * plan.heads, first, left < plan.block ? left : plan.block},
                tile);
@@ -231,7 +235,7 @@ long attention_panel() { return PANEL; }
 // Numbers of memory that attention_run wants.
 long attention_memory(const Attention *attention, int threads) {
     const Plan plan(*attention);
-    return attention->images * attention->heads * (plan.key_floats + plan.value_floats) + threads * plan.tile_floats;
+    return plan.packed() * (plan.key_floats + plan.value_floats) + threads * plan.tile_floats;
 }
 
 // `in_parallel` is GOMP_parallel, of the OpenMP that torch uses: a second one would have threads of its own, which would

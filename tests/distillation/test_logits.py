@@ -15,18 +15,13 @@ from effformer_dense.distillation import LogitDistiller
 from effformer_dense.engine.runner import evaluate, train
 from effformer_dense.errors import UserError
 from effformer_dense.options import ConfigOptions, EvaluationOptions
-from tests.helpers import PROJECT_ROOT, randomise
+from tests.helpers import PROJECT_ROOT, few_shapes, randomise
 
 UPERNET = PROJECT_ROOT / 'configs' / 'heads' / 'upernet_v2_s0_shapes.py'
 SEMANTIC_FPN = PROJECT_ROOT / 'configs' / 'semfpn_v2_s0_shapes.py'
-SMALL = """
-_base_ = {base!r}
-data_root = {root!r}
-loader = dict(batch_size=2, num_workers=0, persistent_workers=False,
-    dataset=dict(data_root=data_root, shapes=dict(splits=dict(training=4, validation=2), size_px=64, seed=0)))
-train_dataloader = loader
-val_dataloader = loader
-test_dataloader = val_dataloader
+SMALL = f"""
+_base_ = {{base!r}}
+{few_shapes(training=4, validation=2)}
 model = dict(data_preprocessor=dict(size=(64, 64)))
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = []

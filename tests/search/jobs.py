@@ -10,22 +10,17 @@ from effformer_dense.search import run
 from effformer_dense.search.job import Job
 from effformer_dense.search.methods import Method
 from effformer_dense.search.space import Space
-from tests.helpers import PROJECT_ROOT
+from tests.helpers import PROJECT_ROOT, few_shapes
 from tests.search.tables import made_up_table
 
-TASK = """
-_base_ = {base!r}
-search = dict(space=dict(widths={widths}, depths={depths}, ratios={ratios}, attention={attention}))
-data_root = {root!r}
-loader = dict(batch_size=2, num_workers=0, persistent_workers=False,
-    dataset=dict(data_root=data_root, shapes=dict(splits=dict(training=8, validation=4), size_px=64, seed=0)))
-train_dataloader = loader
-val_dataloader = loader
-test_dataloader = val_dataloader
+TASK = f"""
+_base_ = {{base!r}}
+search = dict(space=dict(widths={{widths}}, depths={{depths}}, ratios={{ratios}}, attention={{attention}}))
+{few_shapes(training=8, validation=4)}
 model = dict(
     data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(type={family!r}, arch={arch!r}),
-    neck=dict(in_channels={widths_of}),
+    backbone=dict(type={{family!r}}, arch={{arch!r}}),
+    neck=dict(in_channels={{widths_of}}),
 )
 train_cfg = dict(max_iters=3, val_interval=3)
 param_scheduler = []
